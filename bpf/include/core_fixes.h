@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Where the kernel's structures differ between the versions that Bearcat
+ * supports (5.10 to 7.x). One fix a difference, with the change that made it.
+ */
+#ifndef BEARCAT_CORE_FIXES_H
+#define BEARCAT_CORE_FIXES_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#define preserve __attribute__((preserve_access_index))
+
+struct timespec64___bc {
+	s64 tv_sec;
+	long tv_nsec;
+} preserve;
+
+/* Up to 6.5: i_mtime and i_ctime are timespec64. */
+struct inode___ts {
+	struct timespec64___bc i_mtime;
+	struct timespec64___bc i_ctime;
+} preserve;
+
+/* 6.6 (commit 13bc24457850 "fs: rename i_ctime field to __i_ctime" and its
+ * sister for the others): __i_ctime, then __i_mtime in 6.7. */
+struct inode___under_ctime {
+	struct timespec64___bc __i_ctime;
+} preserve;
+
+struct inode___under_mtime {
+	struct timespec64___bc __i_mtime;
+} preserve;
+
+/* 6.11 (commit 3aa63a569c64 "fs: switch timespec64 fields in inode to
+ * discrete integers"). */
+struct inode___split {
+	s64 i_mtime_sec;
+	u32 i_mtime_nsec;
+	s64 i_ctime_sec;
+	u32 i_ctime_nsec;
+} preserve;
+
+#define NSEC 1000000000LL
+
+static __always_inline s64 fix_inode_mtime(struct inode *i)
+{
+	struct inode___split *s = (void *)i;
+	struct inode___under_mtime *u = (void *)i;
+	struct inode___ts *t = (void *)i;
+
+	if (bpf_core_field_exists(s->i_mtime_sec))
+		return BPF_CORE_READ(s, i_mtime_sec) * NSEC + BPF_CORE_READ(s, i_mtime_nsec);
+	if (bpf_core_field_exists(u->__i_mtime))
+		return BPF_CORE_READ(u, __i_mtime.tv_sec) * NSEC + BPF_CORE_READ(u, __i_mtime.tv_nsec);
+	if (bpf_core_field_exists(t->i_mtime))
+		return BPF_CORE_READ(t, i_mtime.tv_sec) * NSEC + BPF_CORE_READ(t, i_mtime.tv_nsec);
+	return 0;
+}
+
+static __always_inline s64 fix_inode_ctime(struct inode *i)
+{
+	struct inode___split *s = (void *)i;
+	struct inode___under_ctime *u = (void *)i;
+	struct inode___ts *t = (void *)i;
+
+	if (bpf_core_field_exists(s->i_ctime_sec))
+		return BPF_CORE_READ(s, i_ctime_sec) * NSEC + BPF_CORE_READ(s, i_ctime_nsec);
+	if (bpf_core_field_exists(u->__i_ctime))
+		return BPF_CORE_READ(u, __i_ctime.tv_sec) * NSEC + BPF_CORE_READ(u, __i_ctime.tv_nsec);
+	if (bpf_core_field_exists(t->i_ctime))
+		return BPF_CORE_READ(t, i_ctime.tv_sec) * NSEC + BPF_CORE_READ(t, i_ctime.tv_nsec);
+	return 0;
+}
+
+/* 6.15 (commit 633488947ef6 "kernfs: Use RCU to access kernfs_node::parent")
+ * renamed parent to __parent. */
+struct kernfs_node___old {
+	struct kernfs_node *parent;
+} preserve;
+
+struct kernfs_node___new {
+	struct kernfs_node *__parent;
+} preserve;
+
+static __always_inline u64 fix_kernfs_parent(u64 kn)
+{
+	struct kernfs_node___new *n = (void *)kn;
+	struct kernfs_node___old *o = (void *)kn;
+
+	if (bpf_core_field_exists(n->__parent))
+		return (u64)BPF_CORE_READ(n, __parent);
+	return (u64)BPF_CORE_READ(o, parent);
+}
+
+#endif

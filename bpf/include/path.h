@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Paths as the kernel has them: from a dentry up through its parents and
+ * across mounts to the root of the mount namespace. The components go into the
+ * record leaf first, each behind a '/'; user space turns them round.
+ *
+ * bpf_loop is missing before 5.17 and its verification grew dearer in 7.0, so
+ * the walk is two plain loops: an outer one that calls, and an inner one in a
+ * global function, which the verifier checks once. Together they take
+ * BC_WALK_OUTER * BC_WALK_STEPS components, more than a path can have.
+ */
+#ifndef BEARCAT_PATH_H
+#define BEARCAT_PATH_H
+
+#include "core_fixes.h"
+#include "scratch.h"
+
+#define BC_WALK_STEPS 48
+#define BC_WALK_OUTER 192
+
+/* Takes up to BC_WALK_STEPS components; 1 while there is more to walk. */
+__noinline int bc_walk_steps(u32 slot)
+{
+	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
+	u64 d, m, mnt_root, up;
+	struct qstr q;
+	u32 off, len;
+	int more = 1;
+
+	if (!s)
+		return 0;
+	d = s->w.dentry;
+	m = s->w.mnt;
+	off = s->w.off;
+	mnt_root = (u64)BPF_CORE_READ((struct mount *)m, mnt.mnt_root);
+	for (int i = 0; i < BC_WALK_STEPS; i++) {
+		if (d == s->w.root_dentry && m == s->w.root_mnt) {
+			s->w.root_at = off;
+			s->w.flags |= BC_PATH_AT_ROOT;
+			s->w.root_dentry = 0;
+		}
+		if (d == mnt_root) {
+			up = (u64)BPF_CORE_READ((struct mount *)m, mnt_parent);
+			if (up == m || !up) {
+				more = 0;
+				break;
+			}
+			d = (u64)BPF_CORE_READ((struct mount *)m, mnt_mountpoint);
+			m = up;
+			mnt_root = (u64)BPF_CORE_READ((struct mount *)m, mnt.mnt_root);
+			continue;
+		}
+		up = (u64)BPF_CORE_READ((struct dentry *)d, d_parent);
+		if (bpf_core_read(&q, sizeof(q), &((struct dentry *)d)->d_name)) {
+			more = 0;
+			break;
+		}
+		len = q.len;
+		if (len > 255)
+			len = 255;
+		if (off + len + 1 > s->w.limit) {
+			s->w.flags |= BC_PATH_CUT;
+			more = 0;
+			break;
+		}
+		off &= BC_BUF - 1;
+		bc_opaque(off);
+		off &= BC_BUF - 1;
+		s->data[off] = '/';
+		off++;
+		len &= 255;
+		bc_opaque(len);
+		len &= 255;
+		bpf_probe_read_kernel(&s->data[off], len, q.name);
+		off += len;
+		if (up == d || !up) {
+			s->w.flags |= BC_PATH_PSEUDO;
+			more = 0;
+			break;
+		}
+		d = up;
+	}
+	s->w.dentry = d;
+	s->w.mnt = m;
+	s->w.off = off;
+	return more;
+}
+
+/* Walks from w.dentry and w.mnt and describes what it wrote in *p. */
+static __always_inline void bc_walk(struct bc_scratch *s, u32 slot, struct bc_path *p, u64 dentry,
+				    u64 vfsmnt)
+{
+	u32 start = s->w.off;
+
+	p->len = 0;
+	p->root_at = 0;
+	p->flags = 0;
+	p->pad = 0;
+	if (!dentry || !vfsmnt)
+		return;
+	s->w.dentry = dentry;
+	s->w.mnt = vfsmnt - bpf_core_field_offset(struct mount, mnt);
+	s->w.flags = 0;
+	s->w.root_at = start;
+	s->w.limit = start + s->w.path_max;
+	if (s->w.limit > BC_BUF - 3 * BC_SLACK)
+		s->w.limit = BC_BUF - 3 * BC_SLACK;
+	if (!BPF_CORE_READ((struct dentry *)dentry, d_hash.pprev))
+		s->w.flags |= BC_PATH_UNLINKED;
+	for (int i = 0; i < BC_WALK_OUTER; i++)
+		if (!bc_walk_steps(slot))
+			break;
+	p->len = s->w.off - start;
+	p->root_at = s->w.root_at - start;
+	p->flags = s->w.flags;
+}
+
+#define BC_CGROUP_STEPS 32
+
+/* The names of a kernfs node and of those above it, leaf first; the root,
+ * which has no name, is left out. */
+__noinline int bc_cgroup_path(u32 slot)
+{
+	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
+	u64 kn, up;
+	u32 off;
+	long n;
+
+	if (!s)
+		return 0;
+	kn = s->w.kn;
+	off = s->w.off;
+	for (int i = 0; i < BC_CGROUP_STEPS && kn; i++) {
+		up = fix_kernfs_parent(kn);
+		if (!up)
+			break;
+		off &= BC_BUF - 1;
+		bc_opaque(off);
+		off &= BC_BUF - 1;
+		s->data[off] = '/';
+		off++;
+		n = bpf_probe_read_kernel_str(&s->data[off], 256,
+					      BPF_CORE_READ((struct kernfs_node *)kn, name));
+		if (n > 0)
+			off += (u32)n - 1;
+		kn = up;
+	}
+	s->w.off = off;
+	return 0;
+}
+
+#endif

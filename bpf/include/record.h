@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What goes through the rings. Go's structs are generated from these types.
+ * Keep every member naturally aligned and the sizes multiples of 8.
+ */
+#ifndef BEARCAT_RECORD_H
+#define BEARCAT_RECORD_H
+
+#include "vmlinux.h"
+
+enum bc_kind {
+	BC_EXEC = 1,
+	BC_FORK = 2,
+	BC_EXIT = 3,
+	BC_COMM = 4,
+	BC_CHUNK = 5, /* a piece of argv or environment, before its BC_EXEC */
+	BC_TASK = 6,  /* the task iterator: a process that is already there */
+};
+
+/*
+ * A stream is numbered without holes on each CPU: one for each program, since
+ * a program never runs twice at once on a CPU, but two programs may, where
+ * tracepoints are preemptible (7.x). A program's second copy (transport.h)
+ * has the numbers from BC_STREAMS on, and so forth.
+ */
+enum bc_stream {
+	BC_STREAM_EXEC = 0,
+	BC_STREAM_FORK = 1,
+	BC_STREAM_EXIT = 2,
+	BC_STREAM_COMM = 3,
+	BC_STREAMS = 4,
+	BC_COPIES_MAX = 4,
+};
+
+struct bc_hdr {
+	u64 boot; /* ns, CLOCK_BOOTTIME */
+	u64 seq;  /* from 1, in its stream on its CPU */
+	u32 tid;
+	u16 cpu;
+	u8 kind;
+	u8 stream;
+};
+
+struct bc_key {
+	u64 start; /* ns, CLOCK_BOOTTIME, of the group leader */
+	u32 pid;
+	u32 pad;
+};
+
+struct bc_task {
+	struct bc_key key;
+	struct bc_key parent;
+	u32 ppid;
+	u32 ns_pid;
+	u32 ns_ppid;
+	u32 sid;
+	u32 pgid;
+	u32 ns_sid;
+	u32 ns_pgid;
+	u32 kthread;
+	u8 comm[16];
+};
+
+struct bc_cred {
+	u32 uid, gid, euid, egid, suid, sgid, fsuid, fsgid;
+	u32 loginuid, sessionid;
+	u32 no_new_privs;
+	u32 pad;
+	u64 effective, permitted, inheritable, bounding, ambient;
+};
+
+/* Flags of a path in the record. */
+enum bc_path_flags {
+	BC_PATH_CUT = 1,     /* longer than the buffer: the root's end is missing */
+	BC_PATH_PSEUDO = 2,  /* not in any tree: memfd, anon_inode */
+	BC_PATH_AT_ROOT = 4, /* the walk met the process's root, at root_at */
+	BC_PATH_UNLINKED = 8,
+};
+
+/* A path: "/leaf/parent/..." in the record's variable part. */
+struct bc_path {
+	u32 len;
+	u32 root_at; /* bytes of it that lie below the process's root */
+	u32 flags;
+	u32 pad;
+};
+
+struct bc_file {
+	u64 dev; /* the kernel's dev_t: major << 20 | minor */
+	u64 inode;
+	s64 mtime, ctime; /* ns since 1970 */
+	u32 nlink, mode, uid, gid;
+	u32 rdev;
+	u32 magic;
+	u32 upper; /* overlayfs: the file is in the upper layer */
+	u32 nosuid;
+};
+
+struct bc_sock {
+	u16 family, type, proto, state;
+	u16 lport, rport; /* host order */
+	u16 llen, rlen;   /* unix: bytes of local and remote name */
+	u8 laddr[16];
+	u8 raddr[16];
+};
+
+/* File descriptors 0, 1 and 2. */
+struct bc_stdio {
+	u64 inode;
+	u32 open; /* 0 closed, 1 open, 2 the same open file as fd 0, 3 as fd 1 */
+	u32 mode;
+	u32 rdev;
+	u32 magic;
+	struct bc_path path;
+	struct bc_sock sock;
+};
+
+struct bc_ns {
+	u32 pid, mnt, net, uts, user, cgroup, ipc;
+	u32 pad;
+};
+
+enum bc_exec_flags {
+	BC_EXEC_AT = 1,         /* execveat on a descriptor */
+	BC_EXEC_SECURE = 2,     /* AT_SECURE */
+	BC_EXEC_CHUNKED = 4,    /* argv and environment came in chunks before */
+	BC_EXEC_UNREADABLE = 8, /* a page of argv or environment was not there */
+	BC_EXEC_CGROUP1 = 16,   /* the cgroup is of a v1 hierarchy */
+};
+
+/*
+ * BC_EXEC and BC_TASK. Behind it, in this order: exe path, cwd, the paths (or
+ * unix names) of fd 0 to 2, cgroup path, filename, interp, argv, environment.
+ */
+struct bc_exec {
+	struct bc_hdr hdr;
+	struct bc_task task;
+	struct bc_cred cred;
+	struct bc_ns ns;
+	struct bc_file exe;
+	struct bc_path exe_path;
+	struct bc_path cwd;
+	struct bc_stdio fd[3];
+	u64 cgroup_id;
+	u64 exec_boot;
+	u32 cgroup_len;
+	u32 filename_len; /* without NUL, as interp_len */
+	u32 interp_len;
+	u32 argc;
+	u32 argv_full; /* bytes there are, NULs included */
+	u32 argv_len;  /* bytes delivered, here or in chunks */
+	u32 env_full;
+	u32 env_len;
+	u32 old_tid;
+	u32 flags;
+	u32 tty_dev;
+	u32 pad;
+	u8 tty[64];
+	u8 nodename[65];
+	u8 pad2[7];
+};
+
+struct bc_fork {
+	struct bc_hdr hdr;
+	struct bc_task task;
+	struct bc_key creator;
+	u64 cgroup_id;
+};
+
+struct bc_exit {
+	struct bc_hdr hdr;
+	struct bc_key key;
+	u64 cpu_ns, utime_ns, stime_ns;
+	u64 maxrss_pages;
+	u32 code;
+	u32 ppid;
+	struct bc_key parent;
+	u8 comm[16];
+};
+
+struct bc_comm {
+	struct bc_hdr hdr;
+	struct bc_key key;
+	u8 old_comm[16];
+	u8 new_comm[16];
+};
+
+#define BC_CHUNK_BYTES 32768
+
+struct bc_chunk {
+	struct bc_hdr hdr;
+	struct bc_key key;
+	u32 len;
+	u32 env; /* 0 argv, 1 environment */
+	u32 off; /* of this piece in its block */
+	u32 unreadable;
+};
+
+#endif

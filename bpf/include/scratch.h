@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Working memory too large for the stack: one slot for each CPU and copy of
+ * the program, and one more for the iterator, which may be preempted by a
+ * program on the same CPU.
+ */
+#ifndef BEARCAT_SCRATCH_H
+#define BEARCAT_SCRATCH_H
+
+#include "record.h"
+#include <bpf/bpf_helpers.h>
+
+#define BC_BUF 65536
+/* The longest single piece written behind a masked offset. */
+#define BC_SLACK 8192
+
+/* Arguments and results of the functions below, which the verifier checks
+ * one by one and which can therefore take and give only plain numbers. */
+struct bc_work {
+	u64 dentry, mnt;           /* where a path walk stands */
+	u64 root_dentry, root_mnt; /* the process's root */
+	u64 kn;                    /* where a cgroup walk stands */
+	u64 files;                 /* struct files_struct */
+	u64 uaddr;                 /* user memory to read from */
+	u64 inode;                 /* bc_file_info */
+	u32 off;                   /* where the next byte goes */
+	u32 limit;                 /* the walk stops here */
+	u32 path_max;
+	u32 ulen;                  /* bytes still to read from user memory */
+	u32 root_at;
+	u32 flags;
+	u32 unreadable;
+	u32 env;
+	struct bc_key key;
+	u64 fd_file[2];
+	u32 tid;
+	u32 pad;
+};
+
+struct bc_scratch {
+	struct bc_work w;
+	u8 data[BC_BUF + BC_SLACK];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set by the loader */
+	__type(key, u32);
+	__type(value, struct bc_scratch);
+} scratch SEC(".maps");
+
+const volatile u32 iter_slot = 0;
+const volatile u32 first_slot = 0; /* this copy's */
+
+/* Keeps the compiler from folding a mask away that the verifier needs. */
+#define bc_opaque(v) asm volatile("" : "+r"(v))
+
+#endif

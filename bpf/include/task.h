@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What can be said of a task: identity, credentials, namespaces, terminal. */
+#ifndef BEARCAT_TASK_H
+#define BEARCAT_TASK_H
+
+#include "core_fixes.h"
+#include "record.h"
+
+#define PF_KTHREAD 0x00200000
+#define PIDTYPE_PGID 2
+#define PIDTYPE_SID 3
+
+/*
+ * The number of a struct pid at a level, if it is known there. The pointer
+ * must come from a probe read: up to 6.1 the verifier allows no arithmetic
+ * with variables on those it tracks itself.
+ */
+static __always_inline u32 bc_pid_nr(struct pid *pid, u32 level, u64 *ns)
+{
+	struct upid u = {};
+	u64 at;
+
+	if (!pid || BPF_CORE_READ(pid, level) < level)
+		return 0;
+	at = (u64)pid + bpf_core_field_offset(struct pid, numbers) +
+	     level * bpf_core_type_size(struct upid);
+	if (bpf_probe_read_kernel(&u, sizeof(u), (void *)at))
+		return 0;
+	if (ns) {
+		if (*ns && *ns != (u64)u.ns)
+			return 0;
+		*ns = (u64)u.ns;
+	}
+	return u.nr;
+}
+
+static __always_inline void bc_fill_key(struct bc_key *k, struct task_struct *t)
+{
+	k->pid = t->tgid;
+	k->start = t->group_leader->start_boottime;
+	k->pad = 0;
+}
+
+static __always_inline void bc_fill_task(struct bc_task *o, struct task_struct *t, u64 *pidns)
+{
+	struct task_struct *parent = t->real_parent;
+	struct pid *pid = BPF_CORE_READ(t, group_leader, thread_pid);
+	u32 level = pid ? BPF_CORE_READ(pid, level) : 0;
+	struct pid *p;
+	u64 ns = 0;
+
+	bc_fill_key(&o->key, t);
+	bc_fill_key(&o->parent, parent);
+	o->ppid = o->parent.pid;
+	o->ns_pid = bc_pid_nr(pid, level, &ns);
+	o->ns_ppid = bc_pid_nr(BPF_CORE_READ(parent, group_leader, thread_pid), level, &ns);
+	p = BPF_CORE_READ(t, signal, pids[PIDTYPE_SID]);
+	o->sid = bc_pid_nr(p, 0, NULL);
+	o->ns_sid = bc_pid_nr(p, level, NULL);
+	p = BPF_CORE_READ(t, signal, pids[PIDTYPE_PGID]);
+	o->pgid = bc_pid_nr(p, 0, NULL);
+	o->ns_pgid = bc_pid_nr(p, level, NULL);
+	o->kthread = (t->flags & PF_KTHREAD) != 0;
+	bpf_probe_read_kernel(o->comm, sizeof(o->comm), t->comm);
+	*pidns = ns;
+}
+
+#define PFA_NO_NEW_PRIVS 0
+
+static __always_inline u64 bc_caps(const kernel_cap_t *c)
+{
+	u64 v = 0;
+
+	bpf_probe_read_kernel(&v, sizeof(v), c);
+	return v;
+}
+
+static __always_inline void bc_fill_cred(struct bc_cred *o, struct task_struct *t)
+{
+	const struct cred *c = t->cred;
+
+	o->uid = c->uid.val;
+	o->gid = c->gid.val;
+	o->euid = c->euid.val;
+	o->egid = c->egid.val;
+	o->suid = c->suid.val;
+	o->sgid = c->sgid.val;
+	o->fsuid = c->fsuid.val;
+	o->fsgid = c->fsgid.val;
+	o->loginuid = ~0u;
+	o->sessionid = ~0u;
+	if (bpf_core_field_exists(t->loginuid))
+		o->loginuid = t->loginuid.val;
+	if (bpf_core_field_exists(t->sessionid))
+		o->sessionid = t->sessionid;
+	o->no_new_privs = (t->atomic_flags >> PFA_NO_NEW_PRIVS) & 1;
+	o->pad = 0;
+	o->effective = bc_caps(&c->cap_effective);
+	o->permitted = bc_caps(&c->cap_permitted);
+	o->inheritable = bc_caps(&c->cap_inheritable);
+	o->bounding = bc_caps(&c->cap_bset);
+	o->ambient = bc_caps(&c->cap_ambient);
+}
+
+static __always_inline void bc_fill_ns(struct bc_ns *o, struct task_struct *t, u64 pidns)
+{
+	struct nsproxy *n = t->nsproxy;
+
+	__builtin_memset(o, 0, sizeof(*o));
+	if (pidns)
+		o->pid = BPF_CORE_READ((struct pid_namespace *)pidns, ns.inum);
+	o->user = t->cred->user_ns->ns.inum;
+	if (!n)
+		return;
+	o->mnt = BPF_CORE_READ(n, mnt_ns, ns.inum);
+	o->net = BPF_CORE_READ(n, net_ns, ns.inum);
+	o->uts = BPF_CORE_READ(n, uts_ns, ns.inum);
+	o->ipc = BPF_CORE_READ(n, ipc_ns, ns.inum);
+	o->cgroup = BPF_CORE_READ(n, cgroup_ns, ns.inum);
+}
+
+/* The terminal in the device encoding of stat(2). */
+static __always_inline void bc_fill_tty(struct bc_exec *e, struct task_struct *t)
+{
+	struct tty_struct *tty = t->signal->tty;
+	u32 major, minor;
+
+	e->tty_dev = 0;
+	e->tty[0] = 0;
+	if (!tty)
+		return;
+	major = BPF_CORE_READ(tty, driver, major);
+	minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+	e->tty_dev = (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
+	bpf_core_read(e->tty, sizeof(e->tty), &tty->name);
+}
+
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define MNT_NOSUID 1
+#define SB_NOEXEC 8
+
+static __always_inline void bc_fill_file(struct bc_file *o, struct file *f)
+{
+	struct inode *i = BPF_CORE_READ(f, f_inode);
+	u64 upper = 0;
+
+	o->dev = BPF_CORE_READ(i, i_sb, s_dev);
+	o->inode = BPF_CORE_READ(i, i_ino);
+	o->mtime = fix_inode_mtime(i);
+	o->ctime = fix_inode_ctime(i);
+	o->nlink = BPF_CORE_READ(i, i_nlink);
+	o->mode = BPF_CORE_READ(i, i_mode);
+	o->uid = BPF_CORE_READ(i, i_uid.val);
+	o->gid = BPF_CORE_READ(i, i_gid.val);
+	o->rdev = 0;
+	o->magic = BPF_CORE_READ(i, i_sb, s_magic);
+	o->nosuid = BPF_CORE_READ(f, f_path.mnt, mnt_flags) & MNT_NOSUID;
+	o->upper = 0;
+	/*
+	 * overlayfs keeps its inode around the VFS one, with __upperdentry right
+	 * behind it (since 4.19); the type itself is in a module's BTF.
+	 */
+	if (o->magic == OVERLAYFS_SUPER_MAGIC) {
+		bpf_probe_read_kernel(&upper, sizeof(upper),
+				      (void *)i + bpf_core_type_size(struct inode));
+		o->upper = upper != 0;
+	}
+}
+
+#endif

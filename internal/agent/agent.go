@@ -1,0 +1,263 @@
+// Package agent builds the pipeline and runs it: rings, sensors, process
+// table, rules, sinks. It alone knows all of them; each of them knows only
+// the types of package event.
+//
+// In come a configuration and a set of rules; out go alerts and events through
+// the sinks, and a status.Status on demand. `bearcat run` calls it.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/config"
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/metrics"
+	table "github.com/bearcat-hids/bearcat/internal/process"
+	"github.com/bearcat-hids/bearcat/internal/rule"
+	"github.com/bearcat-hids/bearcat/internal/sensor/process"
+	"github.com/bearcat-hids/bearcat/internal/status"
+)
+
+// closeTime bounds how long the sinks may take to write out what is left.
+const closeTime = 1500 * time.Millisecond
+
+// Options are what the agent is given beside its configuration.
+type Options struct {
+	// Version is the agent's own, for the banner and the status.
+	Version string
+	// Rules are loaded and checked; Report is what loading them found out.
+	Rules  *rule.Set
+	Report *rule.Report
+	// Log takes what the agent says of itself; Banner the lines at start and
+	// end, for people.
+	Log    *slog.Logger
+	Banner io.Writer
+}
+
+// Agent is a pipeline, built but not running until Run.
+type Agent struct {
+	cfg  *config.Config
+	opts Options
+	log  *slog.Logger
+
+	host    string
+	started time.Time
+	boot    uint64
+
+	transport *kernel.Transport
+	sensor    *process.Sensor
+	proc      *table.ProcFS
+	pipe      *pipeline
+	out       *output
+
+	mu       sync.Mutex
+	warnings []string
+	seeded   atomic.Int64
+}
+
+// New builds the pipeline: it loads the programs and opens the outputs.
+// Nothing is attached yet. Close must be called, also after Run.
+func New(cfg *config.Config, o Options) (*Agent, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Banner == nil {
+		o.Banner = io.Discard
+	}
+	a := &Agent{cfg: cfg, opts: o, log: o.Log, host: kernel.Hostname(), started: time.Now(), boot: kernel.BootNow()}
+	if err := a.build(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *Agent) build() error {
+	scope, err := kernelScope(a.cfg.Scope)
+	if err != nil {
+		return err
+	}
+	env, err := table.NewEnvFilter(a.cfg.Exec.EnvKeys, a.cfg.Exec.EnvRedact)
+	if err != nil {
+		return fmt.Errorf("reading the environment settings: %w", err)
+	}
+	if a.transport, err = kernel.NewTransport(int(a.cfg.Rings.Critical), int(a.cfg.Rings.Bulk)); err != nil {
+		return err
+	}
+	a.sensor, err = process.New(a.transport, process.Options{
+		Scope:     scope,
+		ArgvLimit: limit(a.cfg.Exec.ArgvLimit),
+		EnvLimit:  limit(a.cfg.Exec.EnvLimit),
+		Env:       func(block []byte) []string { return env.Select(block, nil) },
+	})
+	if err != nil {
+		return err
+	}
+	users, err := table.NewUsers("/etc/passwd", "/etc/group")
+	if err != nil {
+		a.warn("names of users are not known: %v", err)
+	}
+	a.proc = table.NewProcFS(table.ProcConfig{Env: env, Now: kernel.BootNow})
+	procs := table.NewTable(table.Config{
+		MaxProcesses: a.cfg.Table.MaxProcesses, MaxBytes: int64(a.cfg.Table.MaxMemory), Grace: a.cfg.Table.KeepDead,
+		Users: users, Now: kernel.BootNow,
+		Offset: func() time.Duration { return time.Duration(kernel.WallOffset()) },
+	})
+	mode := rule.MatchAll
+	if a.cfg.Rules.Match == "first" {
+		mode = rule.MatchFirst
+	}
+	if a.out, err = openOutput(a.cfg.Output, a.host, a.log); err != nil {
+		return err
+	}
+	a.pipe = newPipeline(a.sensor, procs, rule.NewEngine(a.opts.Rules, mode), a.out.sinks())
+	a.pipe.resync = a.resync
+	return nil
+}
+
+// limit is a configured size as the sensor takes it, for which 0 is a default.
+func limit(s config.Size) int {
+	if s == 0 {
+		return -1
+	}
+	return int(s)
+}
+
+func kernelScope(s config.Scope) (kernel.Scope, error) {
+	switch s.Kind {
+	case config.ScopePid:
+		return kernel.PidScope(int(s.Pid))
+	case config.ScopeCgroup:
+		return kernel.CgroupScope(s.Cgroup)
+	case config.ScopeContainer:
+		return kernel.ContainerScope(s.Container)
+	}
+	return kernel.HostScope(), nil
+}
+
+func (a *Agent) warn(format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	a.log.Warn(s)
+	a.mu.Lock()
+	a.warnings = append(a.warnings, s)
+	a.mu.Unlock()
+}
+
+// Run attaches the programs and works until ctx is done or an output that
+// nobody can do without has gone. What the kernel has sent by then is still
+// handled.
+func (a *Agent) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.out.onClosed = func(err error) { cancel(err) }
+	if err := a.sensor.Attach(); err != nil {
+		return err
+	}
+	if err := a.seed(); err != nil {
+		return err
+	}
+	stopServers := a.serve()
+	defer stopServers()
+	a.banner()
+	err := a.read(ctx)
+	a.farewell()
+	if cause := context.Cause(ctx); err == nil && errors.Is(cause, errOutputGone) {
+		err = cause
+	}
+	return err
+}
+
+// read runs one reader for each ring until ctx is done, then detaches, drains
+// the rings and closes the account of what was lost.
+func (a *Agent) read(ctx context.Context) error {
+	// Reading goes on until the programs are detached: what they have sent
+	// is wanted, what they would send meanwhile is not.
+	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	errs := make(chan error, event.NumClasses)
+	for c := range event.NumClasses {
+		go func() { errs <- a.transport.Read(reading, c, a.pipe) }()
+	}
+	var err error
+	left := int(event.NumClasses)
+	select {
+	case <-ctx.Done():
+	case err = <-errs: // a reader gave up: nothing works without it
+		left--
+	}
+	err = errors.Join(err, a.sensor.Detach())
+	stop()
+	for range left {
+		err = errors.Join(err, <-errs)
+	}
+	counts, cerr := a.sensor.Streams()
+	if cerr != nil {
+		return errors.Join(err, cerr)
+	}
+	a.pipe.end(counts)
+	closing, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	return errors.Join(err, a.out.close(closing))
+}
+
+// serve starts the status socket and the metrics where they are wanted. What
+// cannot be had is said and done without.
+func (a *Agent) serve() (stop func()) {
+	var stops []func()
+	if path := a.cfg.Status.Socket; path != "" {
+		s, err := status.Serve(path, a.Status)
+		if err != nil {
+			a.warn("bearcat status will not find this agent: %v", err)
+		} else {
+			stops = append(stops, func() { _ = s.Close() })
+		}
+	}
+	if addr := a.cfg.Metrics.Addr(); addr != "" {
+		s, err := metrics.Serve(addr, a.Status)
+		if err != nil {
+			a.warn("there are no metrics: %v", err)
+		} else {
+			stops = append(stops, func() {
+				ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+				defer cancel()
+				_ = s.Close(ctx)
+			})
+		}
+	}
+	return func() {
+		for _, f := range stops {
+			f()
+		}
+	}
+}
+
+// Reopen opens the output file anew, after another program has moved it.
+func (a *Agent) Reopen() error { return a.out.reopen() }
+
+// Close releases everything that New and Run took.
+func (a *Agent) Close() error {
+	var errs []error
+	if a.sensor != nil {
+		errs = append(errs, a.sensor.Close())
+	}
+	if a.transport != nil {
+		a.transport.Close()
+	}
+	if a.out != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		defer cancel()
+		errs = append(errs, a.out.close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Pid is the agent's own.
+func (a *Agent) Pid() int { return os.Getpid() }

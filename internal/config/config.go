@@ -1,0 +1,153 @@
+// Package config reads bearcat.yaml. In comes a file; out goes one typed
+// Config with defaults filled in and every value checked, or errors that name
+// line and column. The commands load it, let flags override it, call Validate
+// and hand it to the agent.
+//
+// The settings are one table (see settings.go): reading, checking, suggestions
+// for misspelt names, and the commented example all come from it.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// Config is all that can be configured.
+type Config struct {
+	Output  Output
+	Rules   Rules
+	Scope   Scope
+	Exec    Exec
+	Rings   Rings
+	Table   Table
+	Metrics Metrics
+	Status  Status
+	Log     Log
+}
+
+// Output says where alerts and events go, and how.
+type Output struct {
+	// Format is "text", "json" or "falco-json".
+	Format string
+	// File is the path to write to; empty for standard output.
+	File   string
+	Rotate Rotate
+	// Events writes events, not only alerts.
+	Events bool
+	// Chain prints the chain of processes below each alert as text.
+	Chain bool
+	// Color is "auto", "always" or "never".
+	Color string
+}
+
+// Rotate says how File is rotated.
+type Rotate struct {
+	// Size is the size that no file exceeds; 0 for no rotation.
+	Size Size
+	// Keep is how many old files are kept.
+	Keep int
+}
+
+// Rules says which rules are loaded.
+type Rules struct {
+	Files []string
+	// Match is "all" or "first": whether the rules after the first that
+	// matches are tried too.
+	Match string
+}
+
+// Exec says what is taken of each program that starts.
+type Exec struct {
+	// ArgvLimit and EnvLimit are how many bytes of arguments and environment
+	// are read.
+	ArgvLimit, EnvLimit Size
+	// EnvKeys names the variables that are kept; EnvRedact those of them
+	// whose values are not. "*" stands for any text.
+	EnvKeys, EnvRedact []string
+}
+
+// Rings holds the sizes of the buffers between kernel and agent.
+type Rings struct{ Critical, Bulk Size }
+
+// Table bounds the process table.
+type Table struct {
+	MaxProcesses int
+	MaxMemory    Size
+	// KeepDead is how long a process is kept after its end at least.
+	KeepDead time.Duration
+}
+
+// Metrics says where Prometheus may read.
+type Metrics struct {
+	// Listen is "HOST:PORT", or ":PORT" for the loopback address; empty for
+	// none. See Addr.
+	Listen string
+}
+
+// Status says where "bearcat status" asks.
+type Status struct {
+	// Socket is the path of a unix socket; empty for none.
+	Socket string
+}
+
+// Log is about what the agent says of itself on standard error.
+type Log struct {
+	// Level is "debug", "info", "warn" or "error".
+	Level string
+}
+
+// maxFile bounds a configuration file; a real one has a few kilobytes.
+const maxFile = 1 << 20
+
+// Default returns the configuration without a file.
+func Default() *Config {
+	return &Config{
+		Output: Output{Format: "text", Color: "auto", Rotate: Rotate{Size: 100 * MiB, Keep: 5}},
+		Rules:  Rules{Match: "all"},
+		Scope:  Scope{Kind: ScopeHost},
+		Exec: Exec{
+			ArgvLimit: 64 * KiB, EnvLimit: 64 * KiB,
+			EnvKeys: []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LD_*", "GLIBC_TUNABLES", "BASH_ENV", "ENV",
+				"PROMPT_COMMAND", "PYTHONPATH", "PYTHONSTARTUP", "PERL5LIB", "PERL5OPT", "RUBYOPT", "NODE_OPTIONS",
+				"JAVA_TOOL_OPTIONS", "HISTFILE", "HISTSIZE", "SSH_CLIENT", "SSH_CONNECTION", "SSH_ORIGINAL_COMMAND",
+				"SUDO_*", "GIT_SSH_COMMAND"},
+			EnvRedact: []string{"*PASS*", "*SECRET*", "*TOKEN*", "*CREDENTIAL*", "*_KEY", "*_KEY_*"},
+		},
+		Rings:  Rings{Critical: 8 * MiB, Bulk: 4 * MiB},
+		Table:  Table{MaxProcesses: 131072, MaxMemory: 256 * MiB, KeepDead: 30 * time.Second},
+		Status: Status{Socket: "/run/bearcat/bearcat.sock"},
+		Log:    Log{Level: "info"},
+	}
+}
+
+// Load reads the file at path over the defaults.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading configuration: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading configuration: %w", err)
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("reading configuration: %s is larger than 1 MiB: is it the right file?", path)
+	}
+	return Parse(path, text)
+}
+
+// Validate checks what flags or code have set as Load checks a file. It
+// reports all that is wrong.
+func (c *Config) Validate() error {
+	var errs []error
+	for _, s := range settings() {
+		if err := s.check(c); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.path, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,306 @@
+package eventjson
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+)
+
+// ErrNotEvent is what DecodeEvent wraps for a line that is well formed but
+// holds no event, such as a notice of lost output. Readers may skip it.
+var ErrNotEvent = errors.New("the line holds no event")
+
+// DecodeEvent reads a line that AppendEvent wrote, or the event within an
+// alert's line, and builds the process and its chain of parents again. It
+// needs no order among members, passes over those it does not know, and takes
+// null for absent. What a line does not hold stays zero: ancestors come back
+// in their short form, and Process.Cmdline is made anew from name and
+// arguments.
+func DecodeEvent(line []byte) (*event.Event, error) {
+	d := decoder{parser{in: line}}
+	ev, err := d.event()
+	if err == nil && d.peek() != 0 {
+		err = d.fail("more text after the end of the object")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decoding event: %w", err)
+	}
+	return ev, nil
+}
+
+type decoder struct{ parser }
+
+func (d *decoder) event() (*event.Event, error) {
+	ev := new(event.Event)
+	var (
+		kind  string
+		inner *event.Event
+		chain []*event.Process
+	)
+	err := d.object(func(name string) (err error) {
+		switch name {
+		case "time":
+			ev.Time, err = d.time()
+		case "type":
+			kind, err = d.str()
+		case "boot_ns":
+			ev.Boot, err = d.unsigned(64)
+		case "num":
+			ev.Num, err = d.unsigned(64)
+		case "cpu":
+			err = d.uint16(&ev.CPU)
+		case "seq":
+			ev.Seq, err = d.unsigned(64)
+		case "tid":
+			err = d.uint32(&ev.Tid)
+		case "exec":
+			ev.ExecInfo, err = d.exec()
+		case "exit":
+			ev.ExitInfo, err = d.exit()
+		case "old_comm":
+			ev.OldComm, err = d.str()
+		case "gap":
+			ev.GapInfo, err = d.gap()
+		case "process":
+			ev.Proc, err = d.process()
+		case "ancestors":
+			chain, err = d.ancestors()
+		case "event":
+			inner, err = d.event()
+		default:
+			err = d.skip()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch ev.Type = typeByName(kind); {
+	case kind == "alert" && inner != nil:
+		return inner, nil
+	case kind == "alert" || kind == "output_loss":
+		return nil, ErrNotEvent
+	case ev.Type == event.TypeNone:
+		return nil, fmt.Errorf("unknown event type %q: the line is of another program or a newer version", kind)
+	}
+	link(ev, chain)
+	return ev, nil
+}
+
+func typeByName(name string) event.Type {
+	for t := event.TypeNone + 1; t < event.NumTypes; t++ {
+		if t.String() == name {
+			return t
+		}
+	}
+	return event.TypeNone
+}
+
+// link joins the process to its chain and fills in what follows from it.
+func link(ev *event.Event, chain []*event.Process) {
+	p := ev.Proc
+	if p == nil {
+		return
+	}
+	if ev.Type == event.Exit {
+		p.Exited = ev.ExitInfo
+	}
+	for _, a := range chain {
+		// both clocks run at the same pace since boot
+		if ev.Boot >= a.Start && !ev.Time.IsZero() {
+			a.Time = ev.Time.Add(-time.Duration(ev.Boot - a.Start))
+		}
+		p.Parent, p.ParentKey = a, a.Key
+		p = a
+	}
+}
+
+func (d *decoder) uint32(to *uint32) error {
+	n, err := d.unsigned(32)
+	*to = uint32(n)
+	return err
+}
+
+func (d *decoder) uint16(to *uint16) error {
+	n, err := d.unsigned(16)
+	*to = uint16(n)
+	return err
+}
+
+func (d *decoder) duration(to *time.Duration) error {
+	n, err := d.signed()
+	*to = time.Duration(n)
+	return err
+}
+
+func (d *decoder) integer(to *int) error {
+	n, err := d.signed()
+	*to = int(n)
+	return err
+}
+
+func (d *decoder) count(to *int) error {
+	n, err := d.unsigned(31)
+	*to = int(n)
+	return err
+}
+
+func (d *decoder) strings() ([]string, error) {
+	var out []string
+	err := d.list(func() error {
+		s, err := d.str()
+		out = append(out, s)
+		return err
+	})
+	return out, err
+}
+
+func (d *decoder) exec() (*event.ExecInfo, error) {
+	x := new(event.ExecInfo)
+	err := d.object(func(name string) (err error) {
+		switch name {
+		case "at":
+			x.At, err = d.boolean()
+		case "old_tid":
+			err = d.uint32(&x.OldTid)
+		case "old_exe":
+			x.Old = new(event.Image).Seal()
+			x.Old.Exe.Path, err = d.str()
+		case "old_cred":
+			x.OldCred, x.OldCredKnown = unsetCred(), true
+			err = d.object(func(name string) error {
+				if known, err := d.cred(name, &x.OldCred); known {
+					return err
+				}
+				return d.skip()
+			})
+		default:
+			err = d.skip()
+		}
+		return err
+	})
+	return x, err
+}
+
+func (d *decoder) exit() (*event.ExitInfo, error) {
+	x := new(event.ExitInfo)
+	err := d.object(func(name string) (err error) {
+		switch name {
+		case "code":
+			err = d.integer(&x.Code)
+		case "signal":
+			err = d.integer(&x.Signal)
+		case "core_dumped":
+			x.CoreDumped, err = d.boolean()
+		case "duration_ns":
+			err = d.duration(&x.Duration)
+		case "cpu_ns":
+			err = d.duration(&x.CPUTime)
+		case "user_ns":
+			err = d.duration(&x.User)
+		case "system_ns":
+			err = d.duration(&x.System)
+		case "max_rss":
+			x.MaxRSS, err = d.unsigned(64)
+		default:
+			err = d.skip()
+		}
+		return err
+	})
+	return x, err
+}
+
+func (d *decoder) gap() (*event.GapInfo, error) {
+	g := new(event.GapInfo)
+	err := d.object(func(name string) (err error) {
+		switch name {
+		case "class":
+			var s string
+			if s, err = d.str(); err != nil {
+				return err
+			}
+			for g.Class = 0; g.Class < event.NumClasses; g.Class++ {
+				if g.Class.String() == s {
+					return nil
+				}
+			}
+			err = d.fail("unknown class %q", s)
+		case "lost":
+			var s string
+			if s, err = d.str(); err == nil {
+				// a newer version's type is unknown here, the hole is not
+				g.Lost = typeByName(s)
+			}
+		case "cpu":
+			err = d.uint16(&g.CPU)
+		case "n":
+			g.N, err = d.unsigned(64)
+		case "from":
+			g.From, err = d.unsigned(64)
+		case "to":
+			g.To, err = d.unsigned(64)
+		default:
+			err = d.skip()
+		}
+		return err
+	})
+	return g, err
+}
+
+func (d *decoder) ancestors() ([]*event.Process, error) {
+	var chain []*event.Process
+	err := d.list(func() error {
+		a, err := d.ancestor()
+		chain = append(chain, a)
+		return err
+	})
+	return chain, err
+}
+
+func (d *decoder) ancestor() (*event.Process, error) {
+	a := &event.Process{Cred: unsetCred()}
+	img := imageParts{argc: -1}
+	err := d.object(func(name string) (err error) {
+		switch name {
+		case "pid":
+			err = d.uint32(&a.Pid)
+		case "start":
+			a.Start, err = d.unsigned(64)
+		case "ns_pid":
+			err = d.uint32(&a.NSPid)
+		case "uid":
+			err = d.uint32(&a.Cred.UID)
+		case "comm":
+			a.Comm, err = d.str()
+		case "kthread":
+			a.KThread, err = d.boolean()
+		case "exited":
+			var v bool
+			if v, err = d.boolean(); v {
+				// when is not in the line; what matters is that it did
+				a.ExitBoot = 1
+			}
+		case "exe":
+			img.seen = true
+			img.Exe.Path, err = d.str()
+		case "argv":
+			img.Argv, err = d.strings()
+		case "argc":
+			err = d.count(&img.argc)
+		case "argv_cut":
+			img.ArgvCut, err = d.boolean()
+		case "parent":
+			a.ParentKey, err = d.key()
+		default:
+			err = d.skip()
+		}
+		return err
+	})
+	u := a.Cred.UID
+	a.Cred.GID, a.Cred.EGID, a.Cred.SGID, a.Cred.FSGID = event.Unset, event.Unset, event.Unset, event.Unset
+	a.Cred.EUID, a.Cred.SUID, a.Cred.FSUID = u, u, u
+	img.finish(a)
+	return a, err
+}

@@ -1,0 +1,247 @@
+package eventjson
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+)
+
+// Limits on what a line repeats of a process's ancestors: a chain can be
+// thousands deep and each argument vector megabytes long, in every line.
+const (
+	// MaxAncestors is how many ancestors a line holds, nearest first.
+	MaxAncestors = 128
+	// MaxAncestorArgs is how many bytes of whole arguments each has.
+	MaxAncestorArgs = 4096
+)
+
+// Encoder writes lines for one host and boot. Its methods may be called from
+// several goroutines.
+type Encoder struct {
+	// host and keyPrefix are ready JSON: `"name"` and `"bootid:`.
+	host, keyPrefix string
+}
+
+// NewEncoder makes an encoder whose lines name the host and begin process
+// keys with the boot id; both may be empty, and are then left out.
+func NewEncoder(host, bootID string) *Encoder {
+	e := &Encoder{keyPrefix: `"`}
+	if host != "" {
+		e.host = string(AppendString(nil, host))
+	}
+	if bootID != "" {
+		s := AppendString(nil, bootID)
+		e.keyPrefix = string(s[:len(s)-1]) + ":"
+	}
+	return e
+}
+
+// AppendEvent appends ev as AppendEvent of an encoder without host and boot
+// id does.
+func AppendEvent(dst []byte, ev *event.Event) []byte {
+	e := Encoder{keyPrefix: `"`}
+	return e.AppendEvent(dst, ev)
+}
+
+// AppendEvent appends one event as a line, newline included.
+func (e *Encoder) AppendEvent(dst []byte, ev *event.Event) []byte {
+	w := writer{dst}
+	w.b = append(w.b, '{')
+	e.event(&w, ev)
+	w.b = append(w.b, '}', '\n')
+	return w.b
+}
+
+// AppendAlert appends one alert as a line, newline included. Its "type" is
+// "alert", its "event" the event as AppendEvent writes it.
+func (e *Encoder) AppendAlert(dst []byte, a *event.Alert) []byte {
+	w := writer{dst}
+	w.b = append(w.b, '{')
+	w.addTime("time", a.Time)
+	w.putStr("type", "alert")
+	e.putHost(&w)
+	if r := a.Rule; r != nil {
+		w.putStr("priority", r.Priority.String())
+		w.putStr("rule", r.Name)
+		w.addStr("source", r.Source)
+		if len(r.Tags) > 0 {
+			w.putList("tags", r.Tags)
+		}
+	}
+	w.putStr("output", a.Output)
+	w.key("output_fields")
+	w.b = append(w.b, '{')
+	for i := range a.Fields {
+		w.sep()
+		w.b = AppendString(w.b, a.Fields[i].Name)
+		w.b = append(w.b, ':')
+		w.b = AppendValue(w.b, &a.Fields[i])
+	}
+	w.close()
+	if a.Event != nil {
+		w.open("event")
+		e.event(&w, a.Event)
+		w.close()
+	}
+	w.b = append(w.b, '}', '\n')
+	return w.b
+}
+
+// AppendLoss appends a line of type "output_loss", which says in its place in
+// the stream that n lines could not be written.
+func (e *Encoder) AppendLoss(dst []byte, at time.Time, n uint64) []byte {
+	w := writer{dst}
+	w.b = append(w.b, '{')
+	w.addTime("time", at)
+	w.putStr("type", "output_loss")
+	e.putHost(&w)
+	w.putUint("lost", n)
+	w.b = append(w.b, '}', '\n')
+	return w.b
+}
+
+// AppendValue appends the value of an alert's field: null, a boolean, a number
+// or text.
+func AppendValue(dst []byte, f *event.OutputField) []byte {
+	switch {
+	case f.Null:
+		return append(dst, "null"...)
+	case f.IsBool:
+		return strconv.AppendBool(dst, f.Num != 0)
+	case f.IsNum:
+		return strconv.AppendInt(dst, f.Num, 10)
+	}
+	return AppendString(dst, f.Str)
+}
+
+func (e *Encoder) putHost(w *writer) {
+	if e.host != "" {
+		w.key("host")
+		w.b = append(w.b, e.host...)
+	}
+}
+
+func (e *Encoder) event(w *writer, ev *event.Event) {
+	w.addTime("time", ev.Time)
+	w.putStr("type", ev.Type.String())
+	e.putHost(w)
+	w.putUint("boot_ns", ev.Boot)
+	w.putUint("num", ev.Num)
+	w.putUint("cpu", uint64(ev.CPU))
+	w.putUint("seq", ev.Seq)
+	w.addUint("tid", uint64(ev.Tid))
+	if x := ev.ExecInfo; x != nil {
+		w.open("exec")
+		putExec(w, x)
+		w.close()
+	}
+	if x := ev.ExitInfo; x != nil {
+		w.open("exit")
+		putExit(w, x)
+		w.close()
+	}
+	w.addStr("old_comm", ev.OldComm)
+	if g := ev.GapInfo; g != nil {
+		w.open("gap")
+		w.putStr("class", g.Class.String())
+		if g.Lost != event.TypeNone {
+			w.putStr("lost", g.Lost.String())
+		}
+		w.putUint("cpu", uint64(g.CPU))
+		w.putUint("n", g.N)
+		w.putUint("from", g.From)
+		w.putUint("to", g.To)
+		w.close()
+	}
+	if p := ev.Proc; p != nil {
+		w.open("process")
+		e.process(w, p)
+		w.close()
+		putAncestors(w, p)
+	}
+}
+
+func putExec(w *writer, x *event.ExecInfo) {
+	if x.At {
+		w.putStr("syscall", "execveat")
+	} else {
+		w.putStr("syscall", "execve")
+	}
+	w.addFlag("at", x.At)
+	w.addUint("old_tid", uint64(x.OldTid))
+	if x.Old != nil {
+		w.putStr("old_exe", x.Old.Exe.Path)
+	}
+	if x.OldCredKnown {
+		w.open("old_cred")
+		putCred(w, &x.OldCred)
+		w.close()
+	}
+}
+
+func putExit(w *writer, x *event.ExitInfo) {
+	w.putInt("code", int64(x.Code))
+	w.putInt("signal", int64(x.Signal))
+	w.addFlag("core_dumped", x.CoreDumped)
+	w.putInt("duration_ns", int64(x.Duration))
+	w.putInt("cpu_ns", int64(x.CPUTime))
+	w.putInt("user_ns", int64(x.User))
+	w.putInt("system_ns", int64(x.System))
+	w.putUint("max_rss", x.MaxRSS)
+}
+
+// putAncestors writes the chain from the parent on.
+func putAncestors(w *writer, p *event.Process) {
+	if p.Parent == nil {
+		return
+	}
+	w.key("ancestors")
+	w.b = append(w.b, '[')
+	a, n := p.Parent, 0
+	for ; a != nil && n < MaxAncestors; a, n = a.Parent, n+1 {
+		w.sep()
+		w.b = append(w.b, '{')
+		putAncestor(w, a, n == MaxAncestors-1)
+		w.close()
+	}
+	w.b = append(w.b, ']')
+}
+
+// putAncestor writes one of the chain. The last of a line names its parent
+// where there is one, so that a chain which is not whole shows it.
+func putAncestor(w *writer, a *event.Process, last bool) {
+	w.putUint("pid", uint64(a.Pid))
+	w.putUint("start", a.Start)
+	w.addUint("ns_pid", uint64(a.NSPid))
+	w.putUint("uid", uint64(a.Cred.UID))
+	w.putStr("comm", a.Comm)
+	w.addFlag("kthread", a.KThread)
+	w.addFlag("exited", a.ExitBoot != 0)
+	if i := a.Image; i != nil {
+		w.putStr("exe", i.Exe.Path)
+		argv := cutArgs(i.Argv)
+		w.putList("argv", argv)
+		if i.Argc != len(argv) {
+			w.putInt("argc", int64(i.Argc))
+		}
+		w.addFlag("argv_cut", i.ArgvCut || len(argv) < len(i.Argv))
+	}
+	if key := parentKey(a); (last || a.Parent == nil) && !key.IsZero() {
+		w.open("parent")
+		w.putUint("pid", uint64(key.Pid))
+		w.putUint("start", key.Start)
+		w.close()
+	}
+}
+
+// cutArgs returns the leading arguments that fit into MaxAncestorArgs.
+func cutArgs(argv []string) []string {
+	room := MaxAncestorArgs
+	for i, a := range argv {
+		if room -= len(a) + 1; room < 0 {
+			return argv[:i]
+		}
+	}
+	return argv
+}

@@ -1,0 +1,206 @@
+package eventjson
+
+import (
+	"strconv"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+)
+
+func (e *Encoder) process(w *writer, p *event.Process) {
+	w.putUint("pid", uint64(p.Pid))
+	w.putUint("start", p.Start)
+	w.key("key")
+	w.b = append(w.b, e.keyPrefix...)
+	w.b = strconv.AppendUint(w.b, uint64(p.Pid), 10)
+	w.b = append(w.b, ':')
+	w.b = strconv.AppendUint(w.b, p.Start, 10)
+	w.b = append(w.b, '"')
+	putIDs(w, p)
+	putParent(w, p)
+	putCred(w, &p.Cred)
+	w.addStr("user", p.User)
+	w.addStr("group", p.Group)
+	w.addStr("login_user", p.LoginUser)
+	w.putStr("comm", p.Comm)
+	if p.Image != nil {
+		putImage(w, p.Image)
+	}
+	if p.Tty.Dev != 0 || p.Tty.Name != "" {
+		w.open("tty")
+		w.putStr("name", p.Tty.Name)
+		major, minor := splitTTY(p.Tty.Dev)
+		w.putDev("dev", major, minor)
+		w.close()
+	}
+	if p.Cgroup != nil {
+		putCgroup(w, p.Cgroup)
+	}
+	if ns := p.NS; ns != nil {
+		w.open("ns")
+		w.putUint("pid", uint64(ns.Pid))
+		w.putUint("mnt", uint64(ns.Mnt))
+		w.putUint("net", uint64(ns.Net))
+		w.putUint("uts", uint64(ns.Uts))
+		w.putUint("user", uint64(ns.User))
+		w.putUint("cgroup", uint64(ns.Cgroup))
+		w.putUint("ipc", uint64(ns.IPC))
+		w.close()
+	}
+	w.addStr("node", p.Node)
+	w.addFlag("kthread", p.KThread)
+	w.addFlag("seeded", p.Seeded)
+	w.addTime("start_time", p.Time)
+	w.addUint("exec_ns", p.ExecBoot)
+	w.addUint("exit_ns", p.ExitBoot)
+}
+
+func putIDs(w *writer, p *event.Process) {
+	w.putUint("ppid", uint64(p.PPid))
+	w.putUint("ns_pid", uint64(p.NSPid))
+	w.putUint("ns_ppid", uint64(p.NSPPid))
+	w.putUint("sid", uint64(p.Sid))
+	w.putUint("pgid", uint64(p.Pgid))
+	w.putUint("ns_sid", uint64(p.NSSid))
+	w.putUint("ns_pgid", uint64(p.NSPgid))
+}
+
+// putParent writes the parent's key and, where it is known, enough to read
+// the line by; the whole of it is the first of "ancestors".
+func putParent(w *writer, p *event.Process) {
+	key := parentKey(p)
+	if key.IsZero() {
+		return
+	}
+	w.open("parent")
+	w.putUint("pid", uint64(key.Pid))
+	w.putUint("start", key.Start)
+	if p.Parent != nil {
+		w.putStr("comm", p.Parent.Comm)
+		if i := p.Parent.Image; i != nil {
+			w.putStr("exe", i.Exe.Path)
+		}
+	}
+	w.close()
+}
+
+func parentKey(p *event.Process) event.Key {
+	if p.Parent != nil {
+		return p.Parent.Key
+	}
+	return p.ParentKey
+}
+
+func putCred(w *writer, c *event.Cred) {
+	w.putUint("uid", uint64(c.UID))
+	w.putUint("gid", uint64(c.GID))
+	w.putUint("euid", uint64(c.EUID))
+	w.putUint("egid", uint64(c.EGID))
+	w.putUint("suid", uint64(c.SUID))
+	w.putUint("sgid", uint64(c.SGID))
+	w.putUint("fsuid", uint64(c.FSUID))
+	w.putUint("fsgid", uint64(c.FSGID))
+	// 4294967295 is "not set", and absent says that better
+	if c.LoginUID != event.Unset {
+		w.putUint("login_uid", uint64(c.LoginUID))
+	}
+	if c.SessionID != event.Unset {
+		w.putUint("session_id", uint64(c.SessionID))
+	}
+	w.open("caps")
+	w.putHex("effective", c.Effective)
+	w.putHex("permitted", c.Permitted)
+	w.putHex("inheritable", c.Inheritable)
+	w.putHex("bounding", c.Bounding)
+	w.putHex("ambient", c.Ambient)
+	w.close()
+	w.addFlag("no_new_privs", c.NoNewPrivs)
+}
+
+func putImage(w *writer, i *event.Image) {
+	w.open("exe")
+	putFile(w, &i.Exe)
+	w.close()
+	w.addStr("filename", i.Filename)
+	w.addStr("script", i.Script)
+	w.addStr("interp", i.Interp)
+	w.putList("argv", i.Argv)
+	w.putInt("argc", int64(i.Argc))
+	w.addFlag("argv_cut", i.ArgvCut)
+	if len(i.Env) > 0 {
+		w.putList("env", i.Env)
+	}
+	w.addFlag("env_cut", i.EnvCut)
+	w.addStr("cwd", i.Cwd)
+	w.key("fds")
+	w.b = append(w.b, '[')
+	for fd := range i.Stdio {
+		w.sep()
+		w.b = append(w.b, '{')
+		w.putUint("fd", uint64(fd))
+		putStdio(w, &i.Stdio[fd])
+		w.close()
+	}
+	w.b = append(w.b, ']')
+	w.addFlag("setuid", i.SetUID)
+	w.addFlag("setgid", i.SetGID)
+	w.addFlag("filecaps", i.FileCaps)
+	w.addFlag("secure_exec", i.SecureExec)
+}
+
+func putFile(w *writer, f *event.File) {
+	w.putStr("path", f.Path)
+	w.addStr("root_path", f.RootPath)
+	w.addFlag("unreachable", f.Unreachable)
+	w.addFlag("path_cut", f.PathCut)
+	w.putDev("dev", uint32(f.Dev>>32), uint32(f.Dev))
+	w.putUint("inode", f.Inode)
+	w.putUint("nlink", uint64(f.Nlink))
+	w.key("mode")
+	w.b = append(w.b, '"', '0')
+	w.b = strconv.AppendUint(w.b, uint64(f.Mode), 8)
+	w.b = append(w.b, '"')
+	w.putUint("uid", uint64(f.UID))
+	w.putUint("gid", uint64(f.GID))
+	w.addNanos("mtime", f.Mtime)
+	w.addNanos("ctime", f.Ctime)
+	w.addFlag("memfd", f.Memfd)
+	w.addFlag("deleted", f.Deleted)
+	w.addFlag("overlay", f.Overlay)
+	w.addFlag("upper", f.Upper)
+}
+
+func putStdio(w *writer, s *event.Stdio) {
+	w.putStr("kind", s.Kind.String())
+	w.addUint("inode", s.Inode)
+	w.addStr("path", s.Path)
+	k := s.Sock
+	if k == nil {
+		return
+	}
+	w.open("socket")
+	w.addStr("family", k.Family)
+	w.addStr("proto", k.Proto)
+	w.addStr("type", k.Type)
+	w.addStr("local", k.Local)
+	w.addUint("local_port", uint64(k.LocalPort))
+	w.addStr("remote", k.Remote)
+	w.addUint("remote_port", uint64(k.RemotePort))
+	w.addStr("state", k.State)
+	w.close()
+}
+
+func putCgroup(w *writer, c *event.Cgroup) {
+	w.open("cgroup")
+	w.putUint("id", c.ID)
+	w.putStr("path", c.Path)
+	w.close()
+	if c.ContainerID == "" && c.FullID == "" && c.Runtime == "" && c.PodUID == "" {
+		return
+	}
+	w.open("container")
+	w.addStr("id", c.ContainerID)
+	w.addStr("full_id", c.FullID)
+	w.addStr("runtime", c.Runtime)
+	w.addStr("pod_uid", c.PodUID)
+	w.close()
+}

@@ -1,0 +1,59 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Hook is an attached program: what it sees and how it fares.
+type Hook struct {
+	// Event is what the hook tells of, such as "exec"; Name where it hangs,
+	// such as "tp_btf/sched_process_exec".
+	Event, Name string
+
+	prog *ebpf.Program
+	link link.Link
+}
+
+// AttachTracepoint attaches a tp_btf program.
+func AttachTracepoint(event, name string, prog *ebpf.Program) (*Hook, error) {
+	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+	if err != nil {
+		return nil, fmt.Errorf("attaching %s for %s events: %w", name, event, err)
+	}
+	return &Hook{event, name, prog, l}, nil
+}
+
+// HookStatus is a hook's account, as `bearcat status` shows it.
+type HookStatus struct {
+	Event    string `json:"event"`
+	Hook     string `json:"hook"`
+	Attached bool   `json:"attached"`
+	// Runs is only counted by kernels with bpf_stats enabled.
+	Runs uint64 `json:"runs"`
+	// Missed counts calls that the kernel skipped because the program was
+	// already running on that CPU.
+	Missed uint64 `json:"missed"`
+	// Error says why the hook is not attached.
+	Error string `json:"error,omitempty"`
+}
+
+// Status asks the kernel for the hook's account.
+func (h *Hook) Status() HookStatus {
+	s := HookStatus{Event: h.Event, Hook: h.Name, Attached: true}
+	st, err := h.prog.Stats()
+	if err != nil {
+		if !errors.Is(err, ebpf.ErrNotSupported) {
+			s.Error = err.Error()
+		}
+		return s
+	}
+	s.Runs, s.Missed = st.RunCount, st.RecursionMisses
+	return s
+}
+
+// Close detaches the program.
+func (h *Hook) Close() error { return h.link.Close() }

@@ -1,0 +1,182 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// ScopeKind says which processes the programs look at.
+type ScopeKind uint32
+
+// The kinds; the numbers are the programs' own (scope.h).
+const (
+	ScopeHost ScopeKind = iota
+	ScopePid
+	ScopeCgroup
+)
+
+// Scope is decided in the kernel, before anything else of a process is read.
+type Scope struct {
+	Kind ScopeKind
+	// Pid, for ScopePid: that process and all its descendants.
+	Pid int
+	// CgroupID, for ScopeCgroup: that group and those below it.
+	CgroupID uint64
+	// Subsys is the number of a v1 controller, or -1 for cgroup v2.
+	Subsys int
+}
+
+// HostScope looks at everything.
+func HostScope() Scope { return Scope{Subsys: -1} }
+
+// PidScope looks at one process and its descendants.
+func PidScope(pid int) (Scope, error) {
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err != nil {
+		return Scope{}, fmt.Errorf("there is no process %d to watch: %w", pid, err)
+	}
+	return Scope{Kind: ScopePid, Pid: pid, Subsys: -1}, nil
+}
+
+// CgroupScope looks at a control group, named by a directory or, where it is
+// not one, by its path below a cgroup mount.
+func CgroupScope(path string) (Scope, error) {
+	dir, err := findCgroup(path)
+	if err != nil {
+		return Scope{}, err
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return Scope{}, fmt.Errorf("looking at %s: %w", dir, err)
+	}
+	h, _, err := unix.NameToHandleAt(unix.AT_FDCWD, dir, 0)
+	if err != nil {
+		return Scope{}, fmt.Errorf("asking for the id of control group %s: %w", dir, err)
+	}
+	if h.Size() < 8 {
+		return Scope{}, fmt.Errorf("the kernel's handle of control group %s holds no id", dir)
+	}
+	s := Scope{Kind: ScopeCgroup, CgroupID: binary.NativeEndian.Uint64(h.Bytes()), Subsys: -1}
+	if fs.Type == unix.CGROUP2_SUPER_MAGIC {
+		return s, nil
+	}
+	s.Subsys, err = subsysOf(dir)
+	return s, err
+}
+
+// ContainerScope looks at the container whose id starts with id: the
+// uppermost control group that has it in its name.
+func ContainerScope(id string) (Scope, error) {
+	if len(id) < 6 || strings.ContainsAny(id, "/*?[") {
+		return Scope{}, fmt.Errorf("container id %q is not usable: give at least its first six digits", id)
+	}
+	found := errors.New("found")
+	for _, root := range cgroupMounts() {
+		var dir string
+		err := filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return nil
+			}
+			if strings.Contains(d.Name(), id) {
+				dir = p
+				return found
+			}
+			return nil
+		})
+		if errors.Is(err, found) {
+			return CgroupScope(dir)
+		}
+	}
+	return Scope{}, fmt.Errorf("no control group is named after container %s: is it running?", id)
+}
+
+func findCgroup(path string) (string, error) {
+	tried := append([]string{""}, cgroupMounts()...)
+	for _, root := range tried {
+		p := filepath.Join(root, path)
+		if st, err := os.Stat(p); err == nil && st.IsDir() && isCgroup(p) {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("there is no control group %s: give a directory below a cgroup mount, such as /sys/fs/cgroup/system.slice", path)
+}
+
+func isCgroup(p string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(p, &fs) == nil && (fs.Type == unix.CGROUP2_SUPER_MAGIC || fs.Type == unix.CGROUP_SUPER_MAGIC)
+}
+
+type cgroupMount struct {
+	dir     string
+	options []string
+}
+
+func readCgroupMounts() []cgroupMount {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	var v2, v1 []cgroupMount
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		dash := 0
+		for i, w := range f {
+			if w == "-" {
+				dash = i
+			}
+		}
+		if dash < 5 || len(f) < dash+4 {
+			continue
+		}
+		m := cgroupMount{f[4], strings.Split(f[dash+3], ",")}
+		switch f[dash+1] {
+		case "cgroup2":
+			v2 = append(v2, m)
+		case "cgroup":
+			v1 = append(v1, m)
+		}
+	}
+	return append(v2, v1...)
+}
+
+func cgroupMounts() []string {
+	var dirs []string
+	for _, m := range readCgroupMounts() {
+		dirs = append(dirs, m.dir)
+	}
+	return dirs
+}
+
+// subsysOf returns the kernel's number of the v1 controller that dir's
+// hierarchy carries, from the kernel's own types.
+func subsysOf(dir string) (int, error) {
+	var opts []string
+	longest := -1
+	for _, m := range readCgroupMounts() {
+		if (dir == m.dir || strings.HasPrefix(dir, m.dir+"/")) && len(m.dir) > longest {
+			longest, opts = len(m.dir), m.options
+		}
+	}
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return 0, fmt.Errorf("reading the kernel's types: %w", err)
+	}
+	var enum *btf.Enum
+	if err := spec.TypeByName("cgroup_subsys_id", &enum); err != nil {
+		return 0, fmt.Errorf("looking up the kernel's controllers: %w", err)
+	}
+	for _, o := range opts {
+		for _, v := range enum.Values {
+			if v.Name == o+"_cgrp_id" {
+				return int(v.Value), nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("control group %s belongs to a v1 hierarchy without a controller: name it in a controller's hierarchy, such as pids", dir)
+}

@@ -1,0 +1,175 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bearcat-hids/bearcat/internal/status"
+)
+
+// metric is one family: its description and how to read its samples.
+type metric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func(s *status.Status, put func(value float64, labels ...string))
+}
+
+type collector struct {
+	snapshot func() status.Status
+	metrics  []metric
+}
+
+func newCollector(snapshot func() status.Status) *collector {
+	var all []metric
+	all = append(all, agentMetrics()...)
+	all = append(all, kernelMetrics()...)
+	all = append(all, pipelineMetrics()...)
+	all = append(all, sinkMetrics()...)
+	return &collector{snapshot, all}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, m := range c.metrics {
+		out <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.snapshot()
+	for _, m := range c.metrics {
+		m.read(&s, func(value float64, labels ...string) {
+			sample, err := prometheus.NewConstMetric(m.desc, m.kind, value, labels...)
+			if err != nil { // such as a label that is not UTF-8
+				sample = prometheus.NewInvalidMetric(m.desc, err)
+			}
+			out <- sample
+		})
+	}
+}
+
+type reader = func(s *status.Status, put func(value float64, labels ...string))
+
+func counter(name, help string, labels []string, read reader) metric {
+	return metric{prometheus.NewDesc("bearcat_"+name, help, labels, nil), prometheus.CounterValue, read}
+}
+
+func gauge(name, help string, labels []string, read reader) metric {
+	return metric{prometheus.NewDesc("bearcat_"+name, help, labels, nil), prometheus.GaugeValue, read}
+}
+
+// one reads a family with a single sample.
+func one(value func(s *status.Status) float64) reader {
+	return func(s *status.Status, put func(float64, ...string)) { put(value(s)) }
+}
+
+func agentMetrics() []metric {
+	return []metric{
+		gauge("info", "What runs: always 1.", []string{"version", "kernel"}, func(s *status.Status, put func(float64, ...string)) {
+			put(1, s.Version, s.Kernel)
+		}),
+		gauge("uptime_seconds", "Since the agent started.", nil, one(func(s *status.Status) float64 { return s.UptimeSeconds })),
+		gauge("process_resident_memory_bytes", "Resident memory of the agent.", nil,
+			one(func(s *status.Status) float64 { return float64(s.Process.RSSBytes) })),
+		counter("process_cpu_seconds_total", "CPU time of the agent.", nil,
+			one(func(s *status.Status) float64 { return s.Process.CPUSeconds })),
+		gauge("warnings", "How many things do not work as they should; bearcat status names them.", nil,
+			one(func(s *status.Status) float64 { return float64(len(s.Warnings)) })),
+	}
+}
+
+func kernelMetrics() []metric {
+	hook, class := []string{"event", "hook"}, []string{"class"}
+	hooks := func(value func(h *status.Hook) *uint64) reader {
+		return func(s *status.Status, put func(float64, ...string)) {
+			for i := range s.Hooks {
+				if v := value(&s.Hooks[i]); v != nil {
+					put(float64(*v), s.Hooks[i].Event, s.Hooks[i].Hook)
+				}
+			}
+		}
+	}
+	rings := func(value func(r *status.Ring) uint64) reader {
+		return func(s *status.Status, put func(float64, ...string)) {
+			for i := range s.Rings {
+				put(float64(value(&s.Rings[i])), s.Rings[i].Class)
+			}
+		}
+	}
+	return []metric{
+		gauge("hook_attached", "Whether the hook is attached.", hook, func(s *status.Status, put func(float64, ...string)) {
+			for _, h := range s.Hooks {
+				v := 0.0
+				if h.Attached {
+					v = 1
+				}
+				put(v, h.Event, h.Hook)
+			}
+		}),
+		counter("hook_runs_total", "Calls of the hook, where the kernel counts them.", hook, hooks(func(h *status.Hook) *uint64 { return h.Runs })),
+		counter("hook_missed_total", "Calls that the kernel skipped.", hook, hooks(func(h *status.Hook) *uint64 { return h.Missed })),
+		gauge("ring_size_bytes", "Size of the buffer between kernel and agent.", class, rings(func(r *status.Ring) uint64 { return r.Size })),
+		counter("ring_received_total", "Records that were received.", class, rings(func(r *status.Ring) uint64 { return r.Received })),
+		counter("ring_lost_in_kernel_total", "Records that found no room, as the kernel side counts them.", class,
+			rings(func(r *status.Ring) uint64 { return r.LostInKernel })),
+		counter("ring_gaps_total", "Holes in the numbers of the records.", class, rings(func(r *status.Ring) uint64 { return r.Gaps })),
+		counter("ring_lost_total", "Records that are missing in those holes.", class, rings(func(r *status.Ring) uint64 { return r.LostCounted })),
+	}
+}
+
+func pipelineMetrics() []metric {
+	stage := []string{"stage"}
+	stages := func(value func(t *status.Stage) uint64) reader {
+		return func(s *status.Status, put func(float64, ...string)) {
+			for i := range s.Stages {
+				put(float64(value(&s.Stages[i])), s.Stages[i].Name)
+			}
+		}
+	}
+	table := func(value func(t *status.Table) uint64) reader {
+		return one(func(s *status.Status) float64 { return float64(value(&s.Table)) })
+	}
+	return []metric{
+		counter("stage_in_total", "What came into the stage.", stage, stages(func(t *status.Stage) uint64 { return t.In })),
+		counter("stage_out_total", "What came out of it.", stage, stages(func(t *status.Stage) uint64 { return t.Out })),
+		counter("stage_dropped_total", "What was lost in it.", stage, stages(func(t *status.Stage) uint64 { return t.Dropped })),
+		gauge("table_processes", "Processes in the table, dead ancestors included.", nil, table(func(t *status.Table) uint64 { return t.Processes })),
+		gauge("table_alive", "Living processes in the table.", nil, table(func(t *status.Table) uint64 { return t.Alive })),
+		gauge("table_limit", "Most processes that the table may hold.", nil, table(func(t *status.Table) uint64 { return t.Limit })),
+		gauge("table_bytes", "Memory of the table.", nil, table(func(t *status.Table) uint64 { return t.Bytes })),
+		counter("table_evicted_total", "Processes that were forgotten before their time.", nil, table(func(t *status.Table) uint64 { return t.Evicted })),
+		counter("table_unknown_total", "Events about processes that were not in the table.", nil, table(func(t *status.Table) uint64 { return t.Unknown })),
+		counter("table_resyncs_total", "Readings of the task list after a gap.", nil, table(func(t *status.Table) uint64 { return t.Resyncs })),
+		gauge("rules", "Rules by state.", []string{"state"}, func(s *status.Status, put func(float64, ...string)) {
+			put(float64(s.Rules.Live), "live")
+			put(float64(s.Rules.Waiting), "waiting")
+			put(float64(s.Rules.Disabled), "disabled")
+		}),
+		counter("alerts_total", "Alerts.", nil, one(func(s *status.Status) float64 { return float64(s.Rules.Matched) })),
+		counter("rule_alerts_total", "Alerts by rule.", []string{"rule"}, func(s *status.Status, put func(float64, ...string)) {
+			for name, n := range s.Rules.ByRule {
+				put(float64(n), name)
+			}
+		}),
+	}
+}
+
+func sinkMetrics() []metric {
+	label := []string{"output"}
+	sinks := func(value func(k *status.Sink) uint64) reader {
+		return func(s *status.Status, put func(float64, ...string)) {
+			for i := range s.Sinks {
+				put(float64(value(&s.Sinks[i])), s.Sinks[i].Name)
+			}
+		}
+	}
+	return []metric{
+		counter("output_in_total", "Lines for the output.", label, sinks(func(k *status.Sink) uint64 { return k.In })),
+		counter("output_written_total", "Lines that it took.", label, sinks(func(k *status.Sink) uint64 { return k.Out })),
+		counter("output_written_bytes_total", "Bytes of those lines.", label, sinks(func(k *status.Sink) uint64 { return k.Bytes })),
+		gauge("output_waiting", "Lines in its buffer.", label, sinks(func(k *status.Sink) uint64 { return k.Waiting })),
+		counter("output_dropped_total", "Lines that were lost.", label, sinks(func(k *status.Sink) uint64 { return k.Dropped })),
+		counter("output_dropped_alerts_total", "Alerts among them.", label, sinks(func(k *status.Sink) uint64 { return k.DroppedAlerts })),
+		counter("output_errors_total", "Writes that failed.", label, sinks(func(k *status.Sink) uint64 { return k.Errors })),
+	}
+}

@@ -1,0 +1,191 @@
+// Package rule is the rule language: it loads rules, checks them, compiles
+// them and finds those that an event satisfies.
+//
+// In come rule files (package falco turns them into the typed form of package
+// ast) and events; out come the rules that match and their alerts. Load makes
+// an immutable Set and a Report of everything wrong with the files, each with
+// its place; an Engine evaluates a set, one goroutine at a time. The agent and
+// the rules commands call it. It does no I/O.
+//
+// Conditions are compiled once for each type of event, to closures: what the
+// type decides is folded away, equal parts of all rules are shared and
+// remembered during an event, and rules that need a field to have one of some
+// values are filed under these, so that most are never looked at.
+package rule
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/rule/ast"
+	"github.com/bearcat-hids/bearcat/internal/rule/falco"
+)
+
+// File is a rule file: its name for messages, and its contents.
+type File = falco.File
+
+// Options change how rules are loaded.
+type Options struct {
+	// FalcoStrict adds an error for each rule that Falco would refuse.
+	FalcoStrict bool
+}
+
+// Set is a set of loaded rules. It does not change, and any number of engines
+// can use it at the same time.
+type Set struct {
+	rules   []*Rule
+	indexes [event.NumTypes]*typeIndex
+	memos   int
+	slots   *slots
+}
+
+// Rules lists all rules in the order of their definition.
+func (s *Set) Rules() []*Rule { return s.rules }
+
+// Rule finds a rule by name.
+func (s *Set) Rule(name string) (*Rule, bool) {
+	for _, r := range s.rules {
+		if r.info.Name == name {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+// Types are the types of events that live rules look at. Note that the zero
+// TypeSet means all types: compare Len with 0 to know whether there are any.
+func (s *Set) Types() []event.Type {
+	var out []event.Type
+	for t, idx := range s.indexes {
+		if idx != nil && len(idx.rules) > 0 {
+			out = append(out, event.Type(t))
+		}
+	}
+	return out
+}
+
+// Load reads rule files in their order: later ones replace and change the
+// definitions of earlier ones. The set holds the rules without errors; the
+// report says what is wrong with the others. Both are never nil.
+func Load(files []File, opts Options) (*Set, *Report) {
+	prog := falco.Load(files)
+	set := compile(prog.Rules)
+	rep := &Report{Diags: prog.Diags, Set: set}
+	for _, r := range set.rules {
+		if r.anyEvt && r.src.WarnAllEvents && r.status == Live {
+			d := ast.NewDiag(ast.Warning, ast.CodeAllEvents, r.src.At, "the condition does not restrict evt.type: the rule is evaluated for every event")
+			d.Item = fmt.Sprintf("rule %q", r.info.Name)
+			rep.Diags = append(rep.Diags, d)
+		}
+		if opts.FalcoStrict {
+			rep.Diags = append(rep.Diags, strict(r)...)
+		}
+	}
+	return set, rep
+}
+
+// compile makes a set of rules in the typed form.
+func compile(rules []*ast.Rule) *Set {
+	set := &Set{slots: newSlots()}
+	reaches := map[*ast.MacroDef]reach{}
+	for i, src := range rules {
+		r := &Rule{info: src.RuleInfo, index: i, src: src}
+		set.rules = append(set.rules, r)
+		r.output = compileOutput(src.Output)
+		switch {
+		case src.Foreign:
+			r.status, r.reason = Waiting, "source "+src.Source
+		case src.Skipped != "":
+			r.status, r.reason = Disabled, src.Skipped
+		}
+		if src.Condition != nil && !src.Foreign {
+			yes := reachOf(src.Condition, reaches).yes
+			r.names = yes.list()
+			r.anyEvt = len(r.names) > maxNamed
+		}
+	}
+	lives := make([]liveness, len(rules))
+	for t := event.TypeNone + 1; t < event.NumTypes; t++ {
+		set.compileType(t, lives)
+	}
+	for i, r := range set.rules {
+		r.settle(&lives[i])
+	}
+	return set
+}
+
+// maxNamed is the number of event names from which a condition counts as not
+// restricting them.
+const maxNamed = 100
+
+// liveness collects what the event types say about a rule.
+type liveness struct {
+	types event.TypeSet // those it can be evaluated for
+	waits []string      // what the others wait for
+}
+
+// compileType compiles all rules for one type of event.
+func (s *Set) compileType(t event.Type, lives []liveness) {
+	b := newBuilder(t, s.slots)
+	var rules []*Rule
+	var roots []*node
+	for i, r := range s.rules {
+		if r.src.Condition == nil || r.src.Foreign {
+			continue
+		}
+		n := b.build(r.src.Condition)
+		r.cost = max(r.cost, n.cost)
+		switch {
+		case n == b.no:
+		case len(n.waits) > 0:
+			for _, w := range n.waits {
+				if !slices.Contains(lives[i].waits, w) {
+					lives[i].waits = append(lives[i].waits, w)
+				}
+			}
+		default:
+			lives[i].types |= event.TypesOf(t)
+			if r.src.Enabled {
+				rules, roots = append(rules, r), append(roots, n)
+			}
+		}
+	}
+	s.indexes[t] = newTypeIndex(b, rules, roots)
+	s.memos = max(s.memos, b.memos)
+}
+
+// settle decides a rule's status.
+func (r *Rule) settle(l *liveness) {
+	switch {
+	case r.status == Waiting || r.status == Disabled:
+	case !r.src.Enabled:
+		r.status, r.reason = Disabled, "enabled is false"
+	case l.types != 0:
+		r.types = l.types
+	case len(l.waits) > 0:
+		r.status, r.reason = Waiting, strings.Join(l.waits, ", ")
+	default:
+		r.settleNames()
+	}
+}
+
+// settleNames handles a rule that no event of today can satisfy.
+func (r *Rule) settleNames() {
+	today := produced()
+	var missing []string
+	for _, n := range r.names {
+		if !today.has(eventNames().index[n]) {
+			missing = append(missing, n)
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		r.status, r.reason = Disabled, "its condition is never true"
+	case len(missing) > 12:
+		r.status, r.reason = Waiting, fmt.Sprintf("events %s and %d more", strings.Join(missing[:12], ", "), len(missing)-12)
+	default:
+		r.status, r.reason = Waiting, "events "+strings.Join(missing, ", ")
+	}
+}

@@ -1,0 +1,139 @@
+package console
+
+import (
+	"path"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
+)
+
+// AppendEvent implements sink.Format.
+func (f Format) AppendEvent(dst []byte, ev *event.Event) []byte {
+	dst = f.clock(dst, ev.Time)
+	dst = append(dst, ' ')
+	dst = appendPadded(dst, ev.Type.String(), 5)
+	if p := ev.Proc; p != nil {
+		dst = append(dst, " pid "...)
+		dst = appendPadded(dst, strconv.FormatUint(uint64(p.Pid), 10), 7)
+		dst = append(dst, ' ')
+		start := len(dst)
+		dst = appendUser(dst, p)
+		for len(dst)-start < 8 {
+			dst = append(dst, ' ')
+		}
+		dst = append(dst, ' ')
+		dst = appendProgram(dst, p, ev.Type == event.Exec)
+	}
+	if x := ev.ExitInfo; x != nil {
+		dst = appendExit(dst, x)
+	}
+	switch ev.Type {
+	case event.Fork:
+		if p := ev.Proc; p != nil && p.Parent != nil {
+			dst = append(dst, "  by "...)
+			dst = termtext.AppendQuoted(dst, p.Parent.Comm)
+			dst = append(dst, '(')
+			dst = strconv.AppendUint(dst, uint64(p.Parent.Pid), 10)
+			dst = append(dst, ')')
+		}
+	case event.Comm:
+		dst = append(dst, "  renamed "...)
+		dst = termtext.AppendQuoted(dst, ev.OldComm)
+		if ev.Proc != nil {
+			dst = append(dst, " to "...)
+			dst = termtext.AppendQuoted(dst, ev.Proc.Comm)
+		}
+	}
+	if g := ev.GapInfo; g != nil {
+		dst = append(dst, ' ')
+		dst = strconv.AppendUint(dst, g.N, 10)
+		dst = append(dst, ' ')
+		if g.Lost != event.TypeNone {
+			dst = append(dst, g.Lost.String()...)
+			dst = append(dst, ' ')
+		}
+		dst = append(dst, "records of class "...)
+		dst = append(dst, g.Class.String()...)
+		dst = append(dst, " lost on cpu "...)
+		dst = strconv.AppendUint(dst, uint64(g.CPU), 10)
+	}
+	return append(dst, '\n')
+}
+
+func appendPadded(dst []byte, s string, width int) []byte {
+	dst = append(dst, s...)
+	for n := len(s); n < width; n++ {
+		dst = append(dst, ' ')
+	}
+	return dst
+}
+
+func appendUser(dst []byte, p *event.Process) []byte {
+	if p.User != "" {
+		return termtext.AppendQuoted(dst, p.User)
+	}
+	return strconv.AppendUint(dst, uint64(p.Cred.UID), 10)
+}
+
+// appendProgram appends what runs: the path that the kernel knows, and for an
+// exec the arguments. The first argument is what the caller claims the
+// program to be: it is shown where it claims another name than the file's.
+func appendProgram(dst []byte, p *event.Process, args bool) []byte {
+	img := p.Image
+	if img == nil {
+		dst = append(dst, '[')
+		dst = termtext.Append(dst, p.Comm)
+		return append(dst, ']')
+	}
+	dst = termtext.AppendQuoted(dst, img.Exe.Path)
+	if !args || len(img.Argv) == 0 {
+		return dst
+	}
+	if len(img.Argv) > 1 {
+		dst = append(dst, ' ')
+		dst = termtext.AppendCommand(dst, img.Argv[1:])
+	}
+	if img.ArgvCut {
+		dst = append(dst, " ..."...)
+	}
+	if claimed := img.Argv[0]; path.Base(claimed) != path.Base(img.Exe.Path) {
+		dst = append(dst, "  argv0="...)
+		dst = termtext.AppendQuoted(dst, claimed)
+	}
+	return dst
+}
+
+func appendExit(dst []byte, x *event.ExitInfo) []byte {
+	if x.Signal != 0 {
+		dst = append(dst, "  killed by "...)
+		if name := unix.SignalName(unix.Signal(x.Signal)); name != "" {
+			dst = append(dst, name...)
+		} else {
+			dst = append(dst, "signal "...)
+			dst = strconv.AppendInt(dst, int64(x.Signal), 10)
+		}
+		if x.CoreDumped {
+			dst = append(dst, " (core dumped)"...)
+		}
+	} else {
+		dst = append(dst, "  exit "...)
+		dst = strconv.AppendInt(dst, int64(x.Code), 10)
+	}
+	dst = append(dst, " after "...)
+	return append(dst, short(x.Duration).String()...)
+}
+
+// short rounds a duration to what is worth reading.
+func short(d time.Duration) time.Duration {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond)
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond)
+	}
+	return d.Round(time.Microsecond)
+}

@@ -1,0 +1,216 @@
+// load makes work for the benchmarks and times itself.
+//
+//   load exec TARGET N    posix_spawn TARGET and wait, N times
+//   load open FILE N      open and close FILE, N times
+//   load rw N             write and read one byte through a pipe, N times
+//   load getpid N         call getpid, N times
+//   load connect N        connect to a loopback listener and close, N times
+//   load script FILE N    run FILE with /bin/sh, N times
+//   load hold N           keep N sleeping processes until killed
+//
+// All but hold print one line: the name, N, and nanoseconds per operation.
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &t))
+		die("reading the clock");
+	return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+static void run(char *const argv[])
+{
+	int status, err;
+	pid_t pid;
+
+	err = posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
+	if (err) {
+		errno = err;
+		die(argv[0]);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		die("waiting for a child");
+	if (status) {
+		fprintf(stderr, "load: %s ended with status %d\n", argv[0], status);
+		exit(1);
+	}
+}
+
+static double spawns(const char *target, long n)
+{
+	char *argv[] = { (char *)target, NULL };
+	double start = now();
+
+	for (long i = 0; i < n; i++)
+		run(argv);
+	return now() - start;
+}
+
+static double scripts(const char *file, long n)
+{
+	char *argv[] = { "/bin/sh", (char *)file, NULL };
+	double start = now();
+
+	for (long i = 0; i < n; i++)
+		run(argv);
+	return now() - start;
+}
+
+static double opens(const char *file, long n)
+{
+	double start = now();
+
+	for (long i = 0; i < n; i++) {
+		int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			die(file);
+		close(fd);
+	}
+	return now() - start;
+}
+
+static double rw(long n)
+{
+	double start;
+	int p[2];
+	char c = 'x';
+
+	if (pipe(p))
+		die("making a pipe");
+	start = now();
+	for (long i = 0; i < n; i++)
+		if (write(p[1], &c, 1) != 1 || read(p[0], &c, 1) != 1)
+			die("writing and reading");
+	return now() - start;
+}
+
+static double getpids(long n)
+{
+	double start = now();
+
+	for (long i = 0; i < n; i++)
+		syscall(SYS_getpid);
+	return now() - start;
+}
+
+// The listener never accepts: the kernel completes each handshake. It is made
+// anew before its queue is full. Closing with a reset leaves no TIME_WAIT, so
+// that a later run finds as many free ports as the first.
+static double connects(long n)
+{
+	struct linger reset = { .l_onoff = 1 };
+	double spent = 0;
+
+	for (long done = 0; done < n;) {
+		struct sockaddr_in a = { .sin_family = AF_INET };
+		socklen_t len = sizeof(a);
+		long batch = n - done < 100 ? n - done : 100;
+		int l = socket(AF_INET, SOCK_STREAM, 0);
+		double start;
+
+		a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		if (l < 0 || bind(l, (void *)&a, sizeof(a)) || listen(l, 128) ||
+		    getsockname(l, (void *)&a, &len))
+			die("listening on loopback");
+		start = now();
+		for (long i = 0; i < batch; i++) {
+			int s = socket(AF_INET, SOCK_STREAM, 0);
+
+			if (s < 0 || connect(s, (void *)&a, sizeof(a)))
+				die("connecting to loopback");
+			setsockopt(s, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+			close(s);
+		}
+		spent += now() - start;
+		close(l);
+		done += batch;
+	}
+	return spent;
+}
+
+static void hold(long n)
+{
+	for (long i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			die("forking");
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (;;)
+				pause();
+		}
+	}
+	printf("holding\n");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static void usage(void)
+{
+	fprintf(stderr, "usage: load exec|open|script FILE N, or load rw|getpid|connect|hold N\n");
+	exit(2);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name, *file = NULL;
+	double ns;
+	char *end;
+	long n;
+
+	if (argc < 3 || argc > 4)
+		usage();
+	name = argv[1];
+	if (argc == 4)
+		file = argv[2];
+	n = strtol(argv[argc - 1], &end, 10);
+	if (*end || n < 1)
+		usage();
+	if (file && !strcmp(name, "exec"))
+		ns = spawns(file, n);
+	else if (file && !strcmp(name, "open"))
+		ns = opens(file, n);
+	else if (file && !strcmp(name, "script"))
+		ns = scripts(file, n);
+	else if (!file && !strcmp(name, "rw"))
+		ns = rw(n);
+	else if (!file && !strcmp(name, "getpid"))
+		ns = getpids(n);
+	else if (!file && !strcmp(name, "connect"))
+		ns = connects(n);
+	else if (!file && !strcmp(name, "hold"))
+		hold(n);
+	else
+		usage();
+	printf("%s %ld %.1f\n", name, n, ns / n);
+	return 0;
+}

@@ -1,0 +1,5 @@
+// nothing is the program that the exec workload starts.
+int main(void)
+{
+	return 0;
+}

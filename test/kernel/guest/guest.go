@@ -1,0 +1,55 @@
+// Package guest is what kernel tests import: it says where a test is running
+// and skips it where it must not.
+//
+// Tests live in files named *_kernel_test.go. Each begins with NeedKernel, and
+// with Require as well when it must never touch the machine itself:
+//
+//	func TestSeesEveryExec(t *testing.T) {
+//		guest.NeedKernel(t)
+//		guest.Require(t)
+//		…
+//	}
+//
+// The matrix (make test-kernels) runs these tests natively and in guests.
+package guest
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/bearcat-hids/bearcat/test/kernel/spec"
+)
+
+// EnvTests is the variable that the matrix sets, natively and in guests.
+const EnvTests = "BEARCAT_KERNEL_TESTS"
+
+// Name returns the kernel's name in a guest, such as "6.1", and "" natively.
+func Name() string { return os.Getenv(spec.EnvVM) }
+
+// NeedKernel skips the test unless the matrix runs it.
+func NeedKernel(t testing.TB) {
+	t.Helper()
+	if os.Getenv(EnvTests) != "1" {
+		t.Skip("kernel test: make test-kernels runs it")
+	}
+}
+
+// Require skips the test natively: it may only change a guest.
+func Require(t testing.TB) {
+	t.Helper()
+	NeedKernel(t)
+	if Name() == "" {
+		t.Skip("only in a guest: the test acts on the whole host")
+	}
+}
+
+// Modprobe loads kernel modules, and skips the test when one cannot be loaded.
+func Modprobe(t testing.TB, modules ...string) {
+	t.Helper()
+	for _, m := range modules {
+		if out, err := exec.Command("modprobe", m).CombinedOutput(); err != nil {
+			t.Skipf("loading module %s: %v: %s", m, err, out)
+		}
+	}
+}
