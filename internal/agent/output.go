@@ -39,7 +39,7 @@ func openOutput(cfg config.Output, host string, log *slog.Logger) (*output, erro
 		return nil, errors.Join(err, target.Close())
 	}
 	o.writer = sink.NewWriter(name, format, target, sink.Options{
-		Events: cfg.Events, Log: log,
+		Events: cfg.Events && cfg.Format != "falco-json", Log: log, // Falco has no form for events
 		OnClosed: func(err error) { o.onClosed(fmt.Errorf("%w: %w", errOutputGone, err)) },
 	})
 	return o, nil

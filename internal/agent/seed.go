@@ -3,6 +3,8 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 
 	"github.com/bearcat-hids/bearcat/internal/config"
 	"github.com/bearcat-hids/bearcat/internal/event"
@@ -29,8 +31,12 @@ func (a *Agent) seed() error {
 // inventory compares the table with the kernel's list of processes.
 func (a *Agent) inventory() error {
 	t := a.pipe.table
+	begun := kernel.BootNow()
 	t.BeginResync()
 	err := a.sensor.Inventory(func(rec *event.TaskRecord) { a.seedOne(rec) })
+	if err == nil {
+		a.seedMissing(begun)
+	}
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		a.warn("the processes that already run are read from /proc, which knows starts to 10 ms only: %v", err)
 		err = a.proc.SeedFromProc(func(rec *event.TaskRecord) error { t.Seed(rec); return nil })
@@ -41,6 +47,26 @@ func (a *Agent) inventory() error {
 	}
 	t.EndResync(kernel.BootNow())
 	return nil
+}
+
+// seedMissing adds what /proc shows and the iterator did not: some kernels
+// keep processes out of it, such as pid 1 of a sandbox. A process that came
+// after begun is left to its own records, which know it exactly.
+func (a *Agent) seedMissing(begun uint64) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return // the iterator's word must do
+	}
+	for _, e := range entries {
+		pid, err := strconv.ParseUint(e.Name(), 10, 32)
+		if err != nil || a.pipe.table.ByPid(uint32(pid)) != nil {
+			continue
+		}
+		rec, err := a.proc.ReadProc(uint32(pid))
+		if err == nil && rec.Key.Start < begun {
+			a.pipe.table.Seed(&rec)
+		}
+	}
 }
 
 // seedOne hands an iterator's record to the table. Arguments and environment

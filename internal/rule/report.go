@@ -50,7 +50,7 @@ func (r *Report) Err() error {
 		case n == 1:
 			return fmt.Errorf("loading rules: %s", d)
 		default:
-			return fmt.Errorf("loading rules: %s (and %d more errors)", d, n-1)
+			return fmt.Errorf("loading rules: %s (and %s more)", d, plural(n-1, "error"))
 		}
 	}
 	return nil
@@ -95,7 +95,8 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 	}
 	s := r.Summary()
-	_, err := fmt.Fprintf(w, "%d rules live, %d waiting, %d disabled; %d errors, %d warnings\n", s.Live, s.Waiting, s.Disabled, s.Errors, s.Warnings)
+	_, err := fmt.Fprintf(w, "%s live, %d waiting, %d disabled; %s, %s\n",
+		plural(s.Live, "rule"), s.Waiting, s.Disabled, plural(s.Errors, "error"), plural(s.Warnings, "warning"))
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
@@ -118,6 +119,13 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }
 
 // jsonDiag is a message as WriteJSON writes it.

@@ -83,6 +83,11 @@ func Load(files []File, opts Options) (*Set, *Report) {
 			rep.Diags = append(rep.Diags, strict(r)...)
 		}
 	}
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.Name
+	}
+	ast.SortDiags(rep.Diags, names)
 	return set, rep
 }
 

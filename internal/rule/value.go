@@ -144,10 +144,10 @@ func (s *slots) strFunction(o *ast.Operand) strFunc {
 			return b, true
 		})
 	case ast.FuncGetopt:
-		words, opts, want := s.list(o.Args[0]), o.Args[1].Text.Text, o.Arg
+		args, opts, want := s.list(o.Args[0]), o.Args[1].Text.Text, o.Arg
 		split := !o.Args[0].List
 		return s.cachedText(name, func(c *matchCtx, b []byte) ([]byte, bool) {
-			v, ok := optionValue(words(c), split, opts, want)
+			v, ok := optionValue(newWords(args(c), split), opts, want)
 			return append(b, v...), ok
 		})
 	}
@@ -244,12 +244,12 @@ func (s *slots) fillList(o *ast.Operand) func(*matchCtx, []string) []string {
 	case o.List && o.Func == ast.FuncVal:
 		return s.fillList(o.Args[0])
 	case o.List && o.Func == ast.FuncGetopt:
-		words, opts, split := s.list(o.Args[0]), o.Args[1].Text.Text, !o.Args[0].List
-		return func(c *matchCtx, dst []string) []string { return optionLetters(words(c), split, opts, dst) }
+		args, opts, split := s.list(o.Args[0]), o.Args[1].Text.Text, !o.Args[0].List
+		return func(c *matchCtx, dst []string) []string { return optionLetters(newWords(args(c), split), opts, dst) }
 	case o.List && o.Func != ast.NoFunc:
-		words, write := s.list(o.Args[0]), transform(o.Func)
+		args, write := s.list(o.Args[0]), transform(o.Func)
 		return func(c *matchCtx, dst []string) []string {
-			for _, w := range words(c) {
+			for _, w := range args(c) {
 				if b, ok := write(nil, w); ok {
 					dst = append(dst, string(b))
 				}
@@ -311,22 +311,45 @@ func (s *slots) nums(o *ast.Operand) numsFunc {
 	}
 }
 
+// words yields arguments one by one: those of an argument vector without the
+// program, or of a text that blanks divide.
+type words struct {
+	list []string
+	text string
+}
+
+func newWords(list []string, split bool) words {
+	switch {
+	case len(list) == 0:
+		return words{}
+	case split:
+		return words{text: list[0]}
+	}
+	return words{list: list[1:]}
+}
+
+func (w *words) next() (string, bool) {
+	if len(w.list) > 0 {
+		s := w.list[0]
+		w.list = w.list[1:]
+		return s, true
+	}
+	w.text = strings.TrimLeft(w.text, " ")
+	if w.text == "" {
+		return "", false
+	}
+	s, rest, _ := strings.Cut(w.text, " ")
+	w.text = rest
+	return s, true
+}
+
 // options walks through arguments as getopt does, in the order in which they
 // stand, and calls f for each option with its letter and value until f
-// returns false. With split, words holds one text that blanks divide; else it
-// is an argument vector, whose first word is the program.
-func options(words []string, split bool, opts string, f func(letter byte, value string) bool) {
-	if split {
-		if len(words) == 0 {
-			return
-		}
-		words = strings.Fields(words[0])
-	} else if len(words) > 0 {
-		words = words[1:]
-	}
-	for i := 0; i < len(words); i++ {
-		w := words[i]
-		if w == "--" {
+// returns false.
+func options(args words, opts string, f func(letter byte, value string) bool) {
+	for {
+		w, ok := args.next()
+		if !ok || w == "--" {
 			return
 		}
 		if len(w) < 2 || w[0] != '-' || w[1] == '-' {
@@ -344,9 +367,8 @@ func options(words []string, split bool, opts string, f func(letter byte, value 
 				continue
 			}
 			value := w[k+1:]
-			if value == "" && i+1 < len(words) {
-				i++
-				value = words[i]
+			if value == "" {
+				value, _ = args.next()
 			}
 			if !f(w[k], value) {
 				return
@@ -356,9 +378,9 @@ func options(words []string, split bool, opts string, f func(letter byte, value 
 	}
 }
 
-func optionValue(words []string, split bool, opts, want string) (value string, ok bool) {
-	options(words, split, opts, func(letter byte, v string) bool {
-		if want == string(letter) {
+func optionValue(args words, opts, want string) (value string, ok bool) {
+	options(args, opts, func(letter byte, v string) bool {
+		if len(want) == 1 && want[0] == letter {
 			value, ok = v, true
 		}
 		return !ok
@@ -366,8 +388,8 @@ func optionValue(words []string, split bool, opts, want string) (value string, o
 	return value, ok
 }
 
-func optionLetters(words []string, split bool, opts string, dst []string) []string {
-	options(words, split, opts, func(letter byte, _ string) bool {
+func optionLetters(args words, opts string, dst []string) []string {
+	options(args, opts, func(letter byte, _ string) bool {
 		dst = append(dst, opts[strings.IndexByte(opts, letter):][:1])
 		return true
 	})

@@ -1,7 +1,9 @@
 package ast
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -84,6 +86,17 @@ func NewDiag(sev Severity, code Code, at Span, format string, args ...any) Diag 
 		}
 	}
 	return d
+}
+
+// SortDiags orders diagnostics by the order of files and the place in them.
+func SortDiags(diags []Diag, files []string) {
+	rank := make(map[string]int, len(files))
+	for i, f := range slices.Backward(files) {
+		rank[f] = i
+	}
+	slices.SortStableFunc(diags, func(a, b Diag) int {
+		return cmp.Or(rank[a.File]-rank[b.File], a.Line-b.Line, a.Col-b.Col)
+	})
 }
 
 // String returns "file:line:col: error: message".

@@ -2,9 +2,11 @@ package ast
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -249,7 +251,7 @@ func (r *resolver) pattern(op Op, v *Literal) {
 	switch op {
 	case OpRegex:
 		if _, err := regexp.Compile(`\A(?:` + v.Text + `)\z`); err != nil {
-			r.errorf(CodeValue, v.At, "%q is no valid regular expression: %v", v.Text, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+			r.errorf(CodeValue, v.At, "%q is no valid regular expression: %v", v.Text, regexpProblem(err))
 		}
 	case OpGlob, OpIGlob:
 		if _, err := CompileGlob(v.Text, op == OpIGlob); err != nil {
@@ -267,6 +269,15 @@ func (r *resolver) pattern(op Op, v *Literal) {
 			r.errorf(CodeValue, v.At, "%s takes bytes as pairs of hexadecimal digits, such as CAFE, not %q", op, v.Text)
 		}
 	}
+}
+
+// regexpProblem is what is wrong with an expression, without the expression.
+func regexpProblem(err error) string {
+	var e *syntax.Error
+	if errors.As(err, &e) {
+		return e.Code.String()
+	}
+	return err.Error()
 }
 
 // eventType checks names of events.

@@ -68,7 +68,7 @@ func (p *parser) parse() (ast.Expr, *syntaxError) {
 	}
 	p.blanks()
 	if p.pos < len(p.s) {
-		return nil, p.unexpected("and or or")
+		return nil, p.unexpected(`"and" or "or"`)
 	}
 	return e, nil
 }
@@ -203,7 +203,7 @@ func (p *parser) check() (ast.Expr, *syntaxError) {
 			if p.pos >= len(p.s) {
 				return nil, p.fail(from, from+1, "this parenthesis is not closed")
 			}
-			return nil, p.unexpected("and, or or )")
+			return nil, p.unexpected(`"and", "or" or ")"`)
 		}
 		return e, nil
 	}
@@ -216,7 +216,7 @@ func (p *parser) check() (ast.Expr, *syntaxError) {
 	}
 	name := p.identifier()
 	if name == "" {
-		return nil, p.unexpected("a field, a macro, not or (")
+		return nil, p.unexpected(`a field, a macro, "not" or "("`)
 	}
 	return p.macroUse(name, from)
 }
@@ -318,7 +318,7 @@ func (p *parser) function(name string, f ast.Func, from int) (*ast.Operand, *syn
 		}
 	}
 	if !p.char(')') {
-		return nil, p.unexpected(", or ) behind the argument of " + name)
+		return nil, p.unexpected(`"," or ")" behind the argument of ` + name)
 	}
 	p.depth--
 	arg, err := p.brackets()

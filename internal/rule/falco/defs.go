@@ -16,8 +16,9 @@ type listDef struct {
 	index, visible int
 
 	// lits are the items with lists among them written out.
-	lits  []*ast.Literal
-	state buildState
+	lits   []*ast.Literal
+	state  buildState
+	broken bool // an error was reported
 }
 
 // macroDef is a macro, with the same order.
@@ -158,6 +159,7 @@ func (l *loader) expandList(d *listDef, depth int) []*ast.Literal {
 	report := func(i int, code ast.Code, format string, args ...any) {
 		diag := ast.NewDiag(ast.Error, code, d.at[i], format, args...)
 		diag.Item = fmt.Sprintf("list %q", d.name)
+		d.broken = true
 		l.add(diag)
 	}
 	for i, item := range d.items {
@@ -174,6 +176,7 @@ func (l *loader) expandList(d *listDef, depth int) []*ast.Literal {
 		default:
 			lits = l.expandList(ref, depth+1)
 			l.used += len(lits)
+			d.broken = d.broken || ref.broken
 		}
 		if len(d.lits)+len(lits) > maxValues || l.used > maxUses {
 			report(i, ast.CodeLimit, "the lists pasted into this one make more than %d values: split it", maxValues)
@@ -200,6 +203,9 @@ func (v *view) list(name string) ([]*ast.Literal, error, bool) {
 		return nil, nil, false
 	}
 	lits := v.l.expandList(d, 0)
+	if d.broken {
+		return nil, fmt.Errorf("list %s has errors", name), true
+	}
 	if v.l.used += len(lits); v.l.used > maxUses {
 		return nil, fmt.Errorf("list %s is used too often: the rules compare with more than %d values together", name, maxUses), true
 	}

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -62,12 +61,8 @@ type loader struct {
 // Load reads rule files.
 func Load(files []File) *ast.Program {
 	l := &loader{lists: map[string]*listDef{}, macros: map[string]*macroDef{}, rules: map[string]*ruleDef{}}
-	rank := map[string]int{}
 	total := 0
-	for i, f := range files {
-		if _, ok := rank[f.Name]; !ok {
-			rank[f.Name] = i
-		}
+	for _, f := range files {
 		total += len(f.Data)
 		if total > maxTotal {
 			l.add(fileDiag(f.Name, ast.CodeLimit, "the rule files are larger than %d MiB together: load fewer", maxTotal>>20))
@@ -76,16 +71,6 @@ func Load(files []File) *ast.Program {
 		l.file(f)
 	}
 	rules := l.build()
-	sort.SliceStable(l.diags, func(i, j int) bool {
-		a, b := l.diags[i], l.diags[j]
-		if a.File != b.File {
-			return rank[a.File] < rank[b.File]
-		}
-		if a.Line != b.Line {
-			return a.Line < b.Line
-		}
-		return a.Col < b.Col
-	})
 	if l.dropped > 0 {
 		l.diags = append(l.diags, ast.Diag{Severity: ast.Error, Code: ast.CodeLimit,
 			Pos: ast.Pos{File: l.diags[0].File}, Message: fmt.Sprintf("%d more messages are not shown", l.dropped)})

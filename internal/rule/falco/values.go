@@ -83,7 +83,7 @@ func (p *parser) values(c *ast.Check) *syntaxError {
 	if !p.char('(') {
 		name := p.bare()
 		if name == "" {
-			return p.unexpected("( and values behind " + c.Op.String())
+			return p.unexpected(`"(" and values behind ` + c.Op.String())
 		}
 		lits, ok, _ := p.listOf(name, p.span(from, p.pos))
 		if !ok {
@@ -112,7 +112,7 @@ func (p *parser) values(c *ast.Check) *syntaxError {
 			return p.fail(from, from+1, "this parenthesis is not closed")
 		}
 		if p.s[p.pos] != ')' {
-			return p.unexpected(", or ) behind a value")
+			return p.unexpected(`"," or ")" behind a value`)
 		}
 	}
 	return nil

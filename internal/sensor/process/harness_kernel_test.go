@@ -30,6 +30,7 @@ type watcher struct {
 	holes   map[event.Type]uint64
 	seen    map[event.Type]uint64 // per stream, pieces included
 	bad     []error
+	tap     kernel.Handler // gets the raw records too
 }
 
 type watchOptions struct {
@@ -100,6 +101,9 @@ func (w *watcher) stop() {
 func (w *watcher) Record(_ event.Class, raw []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.tap != nil {
+		w.tap.Record(0, raw)
+	}
 	var rec event.TaskRecord
 	ok, err := w.sensor.Decode(raw, &rec)
 	if err != nil {

@@ -155,7 +155,7 @@ static double connects(long n)
 	return spent;
 }
 
-static void hold(long n)
+static __attribute__((noreturn)) void hold(long n)
 {
 	for (long i = 0; i < n; i++) {
 		pid_t pid = fork();

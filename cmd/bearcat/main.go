@@ -1,0 +1,79 @@
+// Command bearcat is a guard for Linux hosts: it watches what processes do,
+// from inside the kernel, and says what of it is suspicious. Each verb is one
+// file here; this package holds flags and texts, and no logic.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build.
+var version = "devel"
+
+// exitCode ends the program with a code when the message has been written.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func main() { os.Exit(Main()) }
+
+// Main runs the command line and returns its exit code: 0, or 1 with a
+// sentence on standard error, or 2 for a command line that is not understood.
+func Main() int {
+	root := rootCommand()
+	err := root.Execute()
+	var code exitCode
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	case errors.As(err, &usage):
+		fmt.Fprintf(os.Stderr, "bearcat: %s\nTry bearcat --help.\n", termtext.String(err.Error()))
+		return 2
+	}
+	// Each line of a joined error is a sentence of its own.
+	for _, line := range splitLines(err.Error()) {
+		fmt.Fprintf(os.Stderr, "bearcat: %s\n", termtext.String(line))
+	}
+	return 1
+}
+
+// usageError marks an error in how the program was called.
+type usageError struct{ error }
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "bearcat",
+		Short: "a guard for Linux hosts",
+		Long: `Bearcat watches what processes on this host do, from inside the kernel, and
+says what of it is suspicious.
+
+  bearcat run            watch, and print alerts
+  bearcat simulate run --all
+                         set off every rule's case, harmlessly, in another shell
+  bearcat doctor         what this kernel offers and what is missing
+  bearcat rules check F  look for mistakes in a rule file`,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("bearcat {{.Version}}\n")
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(runCommand(), rulesCommand(), doctorCommand(), statusCommand(), simulateCommand(), fieldsCommand())
+	return root
+}

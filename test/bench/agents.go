@@ -1,0 +1,110 @@
+package bench
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Agent is something whose cost is measured: Bearcat in one of its modes,
+// another tool, several tools together, or nothing at all.
+type Agent struct {
+	// Name is what the command line calls it, Label what tables call it.
+	Name, Label string
+	// Programs are started together.
+	Programs []Program
+	// ReadyPrefix begins the line on standard error that says the agent is at
+	// work. Where it is empty, the agent counts as ready when all its programs
+	// hold BPF programs and use no processor time.
+	ReadyPrefix string
+	// Stop is the signal that ends it in an orderly way.
+	Stop syscall.Signal
+	// Count reads what the agent wrote to dir; nil where it writes no events.
+	Count func(dir string, t Tools) (Counts, error)
+}
+
+// Program is one process of an agent.
+type Program struct {
+	Path string
+	// Args gives the arguments, for an agent that writes below dir.
+	Args func(dir string) []string
+}
+
+// Counts is what an agent says it saw.
+type Counts struct {
+	// Seen holds the events of each workload that the agent reports on.
+	Seen map[string]int
+	// Lost is what it says it lost, Alerts what its rules found.
+	Lost, Alerts int
+}
+
+// Names of the agents.
+const (
+	None     = "none"
+	Alerts   = "alerts"
+	Events   = "events"
+	Libbpf   = "libbpf-tools"
+	Bpftrace = "bpftrace"
+)
+
+const outputName = "out.json"
+
+// bearcatArgs is Bearcat's command line; extra comes last.
+func bearcatArgs(extra ...string) func(dir string) []string {
+	return func(dir string) []string {
+		args := []string{"run", "--output", "json", "--output-file", filepath.Join(dir, outputName)}
+		return append(args, extra...)
+	}
+}
+
+func bearcatAgent(name, label, binary string, extra ...string) Agent {
+	return Agent{
+		Name: name, Label: label, ReadyPrefix: "ready", Stop: syscall.SIGTERM, Count: countJSON,
+		Programs: []Program{{binary, bearcatArgs(extra...)}},
+	}
+}
+
+// findAgent returns the agent of that name, or an error that says what is
+// missing. Bearcat is the binary to measure.
+func findAgent(name, bearcat string) (Agent, error) {
+	var a Agent
+	switch name {
+	case None:
+		return Agent{Name: None, Label: "nothing (noise)"}, nil
+	case Alerts:
+		a = bearcatAgent(name, "bearcat, alerts only", bearcat)
+	case Events:
+		a = bearcatAgent(name, "bearcat, every event", bearcat, "--events")
+	case Libbpf:
+		a = Agent{Name: name, Label: "execsnoop + opensnoop + tcpconnect", Stop: syscall.SIGINT, Count: countLibbpf}
+		for _, tool := range []string{"execsnoop", "opensnoop", "tcpconnect"} {
+			a.Programs = append(a.Programs, Program{tool, noArgs})
+		}
+	case Bpftrace:
+		a = Agent{Name: name, Label: "bpftrace, three one-liners", Stop: syscall.SIGINT, Count: countBpftrace}
+		a.Programs = []Program{{"bpftrace", func(string) []string { return []string{"-e", bpftraceProgram} }}}
+	default:
+		return a, fmt.Errorf("there is no agent %q: choose from %s", name, strings.Join([]string{None, Alerts, Events, Libbpf, Bpftrace}, ", "))
+	}
+	for i := range a.Programs {
+		p := &a.Programs[i]
+		path, err := exec.LookPath(p.Path)
+		if err == nil {
+			path, err = filepath.Abs(path)
+		}
+		if err != nil {
+			return a, fmt.Errorf("%s is not installed: %w", p.Path, err)
+		}
+		p.Path = path
+	}
+	return a, nil
+}
+
+func noArgs(string) []string { return nil }
+
+const bpftraceProgram = `
+tracepoint:syscalls:sys_enter_execve { printf("exec %d %s %s\n", pid, comm, str(args->filename)); }
+tracepoint:syscalls:sys_enter_openat { printf("open %d %s %s\n", pid, comm, str(args->filename)); }
+kprobe:tcp_connect { printf("connect %d %s\n", pid, comm); }`

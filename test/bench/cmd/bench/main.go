@@ -1,0 +1,219 @@
+// Command bench measures what Bearcat costs. test/bench/run.sh builds and
+// calls it; docs/benchmarks.md explains the figures.
+//
+//	bench cost  [flags]   the load without and with agents (in a guest)
+//	bench idle  [flags]   what the agent uses when nothing happens (in a guest)
+//	bench start [flags]   time to readiness and to the first event
+//	bench micro [flags]   the packages' own benchmarks
+//	bench docs  [flags]   put the results into docs/benchmarks.md
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/test/bench"
+)
+
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := dispatch(ctx, os.Args[1:])
+	stop()
+	switch {
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func dispatch(ctx context.Context, args []string) error {
+	commands := map[string]func(context.Context, []string) error{
+		"cost": cost, "idle": idle, "start": start, "micro": micro, "docs": docs,
+	}
+	if len(args) > 0 && commands[args[0]] != nil {
+		return commands[args[0]](ctx, args[1:])
+	}
+	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|micro|docs [flags]; -h after any of them lists its flags")
+	return errUsage
+}
+
+// common holds the flags that several commands have.
+type common struct {
+	set            *flag.FlagSet
+	bearcat, tools string
+	out            string
+}
+
+func newCommon(name string) *common {
+	c := &common{set: flag.NewFlagSet("bench "+name, flag.ContinueOnError)}
+	c.set.StringVar(&c.out, "out", "", "write the result to `FILE`.txt and FILE.json as well")
+	return c
+}
+
+func (c *common) needAgent() {
+	c.set.StringVar(&c.bearcat, "bearcat", "bin/bearcat", "the agent's `binary`")
+	c.set.StringVar(&c.tools, "tools", "bin/bench", "`directory` of the load generator")
+}
+
+func (c *common) parse(args []string) error {
+	if err := c.set.Parse(args); err != nil {
+		return errUsage
+	}
+	if c.set.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "bench: unexpected argument %q\n", c.set.Arg(0))
+		return errUsage
+	}
+	return nil
+}
+
+// result is what every measurement can do.
+type result interface{ WriteText(io.Writer) error }
+
+// finish prints the result and keeps it.
+func (c *common) finish(r result) error {
+	var text strings.Builder
+	if err := r.WriteText(&text); err != nil {
+		return fmt.Errorf("printing the result: %w", err)
+	}
+	fmt.Print(text.String())
+	if c.out == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the result: %w", err)
+	}
+	if err := os.WriteFile(c.out+".json", append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("keeping the result: %w", err)
+	}
+	if err := os.WriteFile(c.out+".txt", []byte(text.String()), 0o644); err != nil {
+		return fmt.Errorf("keeping the result: %w", err)
+	}
+	return nil
+}
+
+func cost(ctx context.Context, args []string) error {
+	c := newCommon("cost")
+	c.needAgent()
+	agents := c.set.String("agents", "none,alerts,events", "comma-separated `names` of what to measure")
+	pairs := c.set.Int("pairs", 5, "`number` of pairs of runs")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	if *pairs < 1 {
+		return errors.New("-pairs must be at least 1")
+	}
+	if err := bench.RequireGuest(); err != nil {
+		return err
+	}
+	place, err := bench.NewPlace(c.tools, c.bearcat)
+	if err != nil {
+		return err
+	}
+	defer place.Remove()
+	r, err := bench.MeasureCost(ctx, bench.CostOptions{
+		Tools: place.Tools, Bearcat: place.Bearcat, Dir: place.Dir,
+		Agents: strings.Split(*agents, ","), Pairs: *pairs, Progress: os.Stderr,
+	})
+	if err != nil {
+		return err
+	}
+	return c.finish(r)
+}
+
+func idle(ctx context.Context, args []string) error {
+	c := newCommon("idle")
+	c.needAgent()
+	o := bench.IdleOptions{Progress: os.Stderr}
+	c.set.DurationVar(&o.Time, "time", time.Minute, "how `long` to watch the agent")
+	c.set.IntVar(&o.Processes, "processes", 500, "`number` of sleeping processes to keep")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	if err := bench.RequireGuest(); err != nil {
+		return err
+	}
+	place, err := bench.NewPlace(c.tools, c.bearcat)
+	if err != nil {
+		return err
+	}
+	defer place.Remove()
+	o.Place = place
+	r, err := bench.MeasureIdle(ctx, o)
+	if err != nil {
+		return err
+	}
+	return c.finish(r)
+}
+
+func start(ctx context.Context, args []string) error {
+	c := newCommon("start")
+	c.needAgent()
+	o := bench.StartOptions{Progress: os.Stderr}
+	c.set.BoolVar(&o.Scoped, "scoped", false, "let the agent look at the benchmark's own processes only; allowed outside of a guest")
+	c.set.IntVar(&o.Runs, "runs", 5, "`number` of starts")
+	c.set.IntVar(&o.Processes, "processes", 500, "`number` of sleeping processes to keep")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	if !o.Scoped {
+		if err := bench.RequireGuest(); err != nil {
+			return err
+		}
+	}
+	place, err := bench.NewPlace(c.tools, c.bearcat)
+	if err != nil {
+		return err
+	}
+	defer place.Remove()
+	o.Place = place
+	r, err := bench.MeasureStart(ctx, o)
+	if err != nil {
+		return err
+	}
+	return c.finish(r)
+}
+
+func micro(ctx context.Context, args []string) error {
+	c := newCommon("micro")
+	o := bench.MicroOptions{Progress: os.Stderr}
+	c.set.DurationVar(&o.Time, "time", 500*time.Millisecond, "how `long` to run each benchmark")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	r, err := bench.MeasureMicro(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := c.finish(r); err != nil {
+		return err
+	}
+	return r.Failure()
+}
+
+func docs(_ context.Context, args []string) error {
+	c := newCommon("docs")
+	results := c.set.String("results", "bin/bench", "`directory` of the results")
+	page := c.set.String("page", "docs/benchmarks.md", "the `page` to change")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	changed, err := bench.UpdatePage(*page, *results)
+	for _, name := range changed {
+		fmt.Printf("%s: figures of %q replaced\n", *page, name)
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Place is a directory of the benchmark's own with the programs it runs.
+type Place struct {
+	Dir     string
+	Tools   Tools
+	Bearcat string
+	// Size is that of Bearcat's binary, in bytes; 0 where there is none.
+	Size int64
+}
+
+// NewPlace makes a directory and copies the tools and, where it exists, the
+// agent's binary into it.
+func NewPlace(tools, bearcat string) (*Place, error) {
+	dir, err := os.MkdirTemp("", "bearcat-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory for the benchmark: %w", err)
+	}
+	p := &Place{Dir: dir, Bearcat: filepath.Join(dir, "bearcat")}
+	if err := p.fill(tools, bearcat); err != nil {
+		return nil, errors.Join(err, p.Remove())
+	}
+	return p, nil
+}
+
+func (p *Place) fill(tools, bearcat string) error {
+	t, err := FindTools(tools)
+	if err != nil {
+		return err
+	}
+	if p.Tools, err = t.CopyTo(p.Dir); err != nil {
+		return err
+	}
+	st, err := os.Stat(bearcat)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // other agents can still be measured
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the agent: %w", err)
+	}
+	p.Size = st.Size()
+	return copyFile(bearcat, p.Bearcat)
+}
+
+// Remove removes the directory with all that agents wrote to it.
+func (p *Place) Remove() error {
+	if err := os.RemoveAll(p.Dir); err != nil {
+		return fmt.Errorf("removing the benchmark's directory: %w", err)
+	}
+	return nil
+}
+
+// hold keeps n sleeping processes, so that the agent has a table to fill, and
+// returns a function that ends them.
+func (p *Place) hold(ctx context.Context, n int) (release func(), err error) {
+	if n == 0 {
+		return func() {}, nil
+	}
+	cmd := exec.CommandContext(ctx, p.Tools.Load, "hold", strconv.Itoa(n))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("keeping %d processes: %w", n, err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("keeping %d processes: %w", n, err)
+	}
+	release = func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if strings.TrimSpace(line) != "holding" {
+		release()
+		return nil, fmt.Errorf("keeping %d processes: the load generator said %q (%w)", n, line, err)
+	}
+	return release, nil
+}

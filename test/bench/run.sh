@@ -1,0 +1,106 @@
+#!/bin/sh
+# Measures what Bearcat costs. docs/benchmarks.md says what the figures mean.
+#
+#   run.sh exec    the load without and with Bearcat, in a guest that counts instructions
+#   run.sh peers   the same with other tools, those that are installed
+#   run.sh idle    processor and memory when nothing happens, time to start
+#   run.sh micro   the packages' own benchmarks
+#   run.sh all     all of these (the default)
+#   run.sh docs    put the results into docs/benchmarks.md
+#
+# BENCH_PAIRS   pairs of runs for each agent (5)
+# BENCH_KERNEL  the guest's kernel (6.12)
+# BENCH_LONG=1  watch the idle agent for ten minutes and not for one
+# BENCH_AGENTS  agents of the exec section, by name and with commas between
+# BEARCAT       the binary to measure; without it bin/bearcat is built
+set -eu
+cd "$(dirname "$0")/../.."
+
+pairs=${BENCH_PAIRS:-5}
+kernel=${BENCH_KERNEL:-6.12}
+out=bin/bench
+idle_time=60s
+if [ -n "${BENCH_LONG:-}" ]; then idle_time=10m; fi
+
+say() { echo "== $*" >&2; }
+
+build() {
+	say "building"
+	mkdir -p $out
+	export CGO_ENABLED=0
+	go build -buildvcs=false -o bin/vmrun ./test/kernel/cmd/vmrun
+	go build -buildvcs=false -o $out/bench ./test/bench/cmd/bench
+	gcc -O2 -Wall -Wextra -static -o $out/load test/bench/load/load.c
+	gcc -O2 -Wall -Wextra -static -s -o $out/nothing test/bench/load/nothing.c
+	cp test/bench/load/mixed.sh $out/mixed.sh
+	if [ -z "${BEARCAT:-}" ]; then
+		make -s --no-print-directory build
+		BEARCAT=bin/bearcat
+	fi
+	BEARCAT=$(realpath "$BEARCAT")
+}
+
+# in_guest TIME FLAGS COMMAND ARGS...: results reach this machine through -w.
+# FLAGS are more flags of vmrun, in one word.
+in_guest() {
+	limit=$1 flags=$2 command=$3
+	shift 3
+	# shellcheck disable=SC2086 # the flags are words
+	bin/vmrun -t "$limit" -w "$PWD/$out" $flags "$kernel" -- \
+		"$PWD/$out/bench" "$command" -bearcat "$BEARCAT" -tools "$PWD/$out" "$@"
+}
+
+# in this mode the guest's time passes with its instructions: ratios repeat
+counted="-counted -e BEARCAT_COUNTED=1"
+
+section_exec() {
+	say "exec: without and with Bearcat"
+	in_guest 20m "$counted" cost -agents "${BENCH_AGENTS:-none,alerts,events}" -pairs "$pairs" -out "$PWD/$out/exec"
+}
+
+section_peers() {
+	say "peers: other tools"
+	in_guest 20m "$counted" cost -agents libbpf-tools,bpftrace -pairs "$pairs" -out "$PWD/$out/peers"
+}
+
+section_idle() {
+	say "idle: the agent with nothing to do, for $idle_time"
+	in_guest 20m "" idle -time "$idle_time" -out "$PWD/$out/idle"
+	say "idle: the same for ten minutes of counted time"
+	in_guest 20m "$counted" idle -time 10m -out "$PWD/$out/idle-counted"
+	say "idle: starting in a guest"
+	in_guest 10m "" start -out "$PWD/$out/start-guest"
+	say "idle: starting on this kernel, watching nothing but this benchmark"
+	$out/bench start -scoped -bearcat "$BEARCAT" -tools $out -out $out/start-native
+}
+
+section_micro() {
+	say "micro: the packages' own benchmarks"
+	$out/bench micro -out $out/micro
+}
+
+section=${1:-all}
+case $section in
+exec | peers | idle | micro) build && "section_$section" ;;
+all)
+	build
+	# A failed section must not keep the others from running.
+	failed=
+	for s in exec peers idle micro; do
+		("section_$s") || failed="$failed $s"
+	done
+	if [ -n "$failed" ]; then
+		echo "failed:$failed" >&2
+		exit 1
+	fi
+	say "results: $out/*.txt and *.json"
+	;;
+docs)
+	if [ ! -x $out/bench ]; then build; fi
+	$out/bench docs -results $out
+	;;
+*)
+	sed -n 's/^# \{0,1\}//p' "$0" >&2
+	exit 2
+	;;
+esac
