@@ -73,7 +73,7 @@ func eventFields() []Field {
 		{Name: "evt.info", Doc: "the same as evt.args", src: source{text: noText}},
 		{Name: "evt.arg", Arg: ArgRequiredKey, Doc: "one argument by name or number: evt.arg.exe or evt.arg[1]", src: source{text: noText}},
 		{Name: "evt.rawarg", Arg: ArgRequiredKey, Doc: "one argument by name", src: source{text: noText}},
-		{Name: "container.info", OutputOnly: true, Doc: "container_id=...", src: source{text: containerInfo}},
+		{Name: "container.info", OutputOnly: true, Doc: "container_id= and the container's id, or host", src: source{text: containerInfo}},
 	}
 }
 

@@ -72,7 +72,7 @@ func (r *Ref) Composed() bool {
 	if r.alias != nil {
 		return r.alias.src.str == nil
 	}
-	return r.src.str == nil && (r.src.text != nil || r.src.bits != nil)
+	return r.several || r.src.str == nil && (r.src.text != nil || r.src.bits != nil)
 }
 
 // Flags returns the names of a FieldFlags field's bits, nil for other types.
@@ -83,7 +83,8 @@ func (r *Ref) Flags() *FlagSet {
 	return r.src.flags
 }
 
-// Str returns the value of a text field.
+// Str returns the value of a text field; of a reference that has several
+// values, what an output shows.
 func (r *Ref) Str(ev *Event) (string, bool) {
 	switch {
 	case r.alias != nil && r.alias.src.str != nil:
@@ -91,7 +92,7 @@ func (r *Ref) Str(ev *Event) (string, bool) {
 			return "", false
 		}
 		return r.alias.Str(ev)
-	case r.alias == nil && r.src.str != nil:
+	case r.alias == nil && !r.several && r.src.str != nil:
 		return r.src.str(ev, r)
 	}
 	b, ok := r.AppendText(ev, nil)
@@ -106,7 +107,7 @@ func (r *Ref) Num(ev *Event) (int64, bool) {
 			return 0, false
 		}
 		return r.alias.Num(ev)
-	case r.src.num != nil:
+	case r.src.num != nil && !r.several:
 		return r.src.num(ev, r)
 	}
 	return 0, false
@@ -129,8 +130,11 @@ func (r *Ref) Bits(ev *Event) (uint64, bool) {
 // AppendList appends the values of a reference that has several, or the one
 // value of another text field. It appends nothing where there is none.
 func (r *Ref) AppendList(ev *Event, dst []string) []string {
-	if r.several && r.src.list != nil {
-		return r.src.list(ev, r, dst)
+	if r.several {
+		if r.src.list != nil {
+			dst = r.src.list(ev, r, dst)
+		}
+		return dst
 	}
 	if s, ok := r.Str(ev); ok {
 		dst = append(dst, s)
@@ -140,8 +144,11 @@ func (r *Ref) AppendList(ev *Event, dst []string) []string {
 
 // AppendNums is AppendList for numeric fields.
 func (r *Ref) AppendNums(ev *Event, dst []int64) []int64 {
-	if r.several && r.src.nums != nil {
-		return r.src.nums(ev, r, dst)
+	if r.several {
+		if r.src.nums != nil {
+			dst = r.src.nums(ev, r, dst)
+		}
+		return dst
 	}
 	if n, ok := r.Num(ev); ok {
 		dst = append(dst, n)

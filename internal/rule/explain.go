@@ -63,6 +63,9 @@ func (r *Rule) Explain(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "status     %s\n", clean(status))
 	fmt.Fprintf(&b, "events     %s\n", r.eventsText())
+	if missing := r.NotYet(); len(missing) > 0 && r.status == Live {
+		fmt.Fprintf(&b, "not yet    %s\n", strings.Join(missing, ", "))
+	}
 	if r.status == Live {
 		fmt.Fprintf(&b, "cost       at most about %d ns an event\n", r.cost)
 	}

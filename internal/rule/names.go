@@ -69,16 +69,6 @@ func (s nameSet) list() []string {
 	return out
 }
 
-// produced are the names that events of today can have.
-func produced() (s nameSet) {
-	for i, n := range eventNames().names {
-		if event.TypeOfName(n) != event.TypeNone {
-			s.add(i)
-		}
-	}
-	return s
-}
-
 // reach is for which names an expression may be true, and for which false.
 type reach struct{ yes, no nameSet }
 

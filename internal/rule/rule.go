@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"strings"
+
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/rule/ast"
 )
@@ -58,6 +60,20 @@ func (r *Rule) EventNames() []string {
 		return nil
 	}
 	return r.names
+}
+
+// NotYet lists the names of events among them that no sensor reports yet.
+func (r *Rule) NotYet() []string {
+	if r.anyEvt {
+		return nil
+	}
+	var out []string
+	for _, n := range r.names {
+		if event.TypeOfName(n) == event.TypeNone {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // Cost estimates the nanoseconds that evaluating the whole condition takes.
@@ -178,7 +194,7 @@ func (out *output) render(ev *event.Event) (string, []event.OutputField) {
 			f = p.ref.OutputField(ev)
 		case p.str != nil:
 			if s, ok := p.str(c); ok {
-				f.Null, f.Str = false, string(append([]byte(nil), s...))
+				f.Null, f.Str = false, strings.Clone(s)
 			}
 		}
 		fields = append(fields, f)

@@ -54,8 +54,7 @@ func (s *Set) Rule(name string) (*Rule, bool) {
 	return nil, false
 }
 
-// Types are the types of events that live rules look at. Note that the zero
-// TypeSet means all types: compare Len with 0 to know whether there are any.
+// Types are the types of events that live rules look at.
 func (s *Set) Types() []event.Type {
 	var out []event.Type
 	for t, idx := range s.indexes {
@@ -178,13 +177,7 @@ func (r *Rule) settle(l *liveness) {
 
 // settleNames handles a rule that no event of today can satisfy.
 func (r *Rule) settleNames() {
-	today := produced()
-	var missing []string
-	for _, n := range r.names {
-		if !today.has(eventNames().index[n]) {
-			missing = append(missing, n)
-		}
-	}
+	missing := r.NotYet()
 	switch {
 	case len(missing) == 0:
 		r.status, r.reason = Disabled, "its condition is never true"

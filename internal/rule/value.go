@@ -256,6 +256,14 @@ func (s *slots) fillList(o *ast.Operand) func(*matchCtx, []string) []string {
 			}
 			return dst
 		}
+	case o.List && o.Type.Numeric():
+		nums := s.nums(o)
+		return func(c *matchCtx, dst []string) []string {
+			for _, n := range nums(c) {
+				dst = append(dst, strconv.FormatInt(n, 10))
+			}
+			return dst
+		}
 	case o.List:
 		ref := o.Ref
 		return func(c *matchCtx, dst []string) []string { return ref.AppendList(c.ev, dst) }
@@ -288,7 +296,10 @@ func (s *slots) num(o *ast.Operand) numFunc {
 
 // nums compiles a numeric operand to its values.
 func (s *slots) nums(o *ast.Operand) numsFunc {
-	slot := number(s.lists, o.String())
+	if o.Func == ast.FuncVal {
+		return s.nums(o.Args[0])
+	}
+	slot := number(s.lists, "numbers of "+o.String())
 	if o.Func != ast.NoFunc {
 		one := s.num(o)
 		return func(c *matchCtx) []int64 {

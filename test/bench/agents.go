@@ -67,16 +67,16 @@ func bearcatAgent(name, label, binary string, extra ...string) Agent {
 }
 
 // findAgent returns the agent of that name, or an error that says what is
-// missing. Bearcat is the binary to measure.
-func findAgent(name, bearcat string) (Agent, error) {
+// missing. Bearcat is the binary to measure, extra more arguments for it.
+func findAgent(name, bearcat string, extra ...string) (Agent, error) {
 	var a Agent
 	switch name {
 	case None:
 		return Agent{Name: None, Label: "nothing (noise)"}, nil
 	case Alerts:
-		a = bearcatAgent(name, "bearcat, alerts only", bearcat)
+		a = bearcatAgent(name, "bearcat, alerts only", bearcat, extra...)
 	case Events:
-		a = bearcatAgent(name, "bearcat, every event", bearcat, "--events")
+		a = bearcatAgent(name, "bearcat, every event", bearcat, append([]string{"--events"}, extra...)...)
 	case Libbpf:
 		a = Agent{Name: name, Label: "execsnoop + opensnoop + tcpconnect", Stop: syscall.SIGINT, Count: countLibbpf}
 		for _, tool := range []string{"execsnoop", "opensnoop", "tcpconnect"} {

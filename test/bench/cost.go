@@ -21,6 +21,8 @@ type CostOptions struct {
 	Tools Tools
 	// Bearcat is the binary to measure.
 	Bearcat string
+	// Args are more arguments for it.
+	Args []string
 	// Agents are measured in this order; those not installed are passed over.
 	Agents []string
 	// Pairs is how often each workload runs without and with each agent.
@@ -80,7 +82,11 @@ type WorkloadCost struct {
 
 // MeasureCost measures the agents, one after the other, in pairs of runs.
 func MeasureCost(ctx context.Context, o CostOptions) (*Cost, error) {
-	m := &meter{CostOptions: o, work: workloads(o.Tools)}
+	jail := filepath.Join(o.Dir, "root")
+	if err := makeJail(jail, o.Tools); err != nil {
+		return nil, err
+	}
+	m := &meter{CostOptions: o, work: workloads(o.Tools, jail)}
 	c := &Cost{Host: readHost(), Pairs: o.Pairs}
 	for _, w := range m.work {
 		c.Work = append(c.Work, w.Name)
@@ -95,7 +101,7 @@ func MeasureCost(ctx context.Context, o CostOptions) (*Cost, error) {
 		}
 	}
 	for _, name := range o.Agents {
-		a, err := findAgent(name, o.Bearcat)
+		a, err := findAgent(name, o.Bearcat, o.Args...)
 		if err != nil {
 			m.progress("skipped %s: %v", name, err)
 			c.Skipped = append(c.Skipped, name+": "+err.Error())

@@ -10,7 +10,9 @@ import (
 
 // IdleOptions says how long to watch.
 type IdleOptions struct {
-	Place     *Place
+	Place *Place
+	// Args are more arguments for the agent.
+	Args      []string
 	Time      time.Duration
 	Processes int
 	Progress  io.Writer
@@ -44,7 +46,7 @@ func MeasureIdle(ctx context.Context, o IdleOptions) (*Idle, error) {
 		return nil, err
 	}
 	defer release()
-	a, err := findAgent(Alerts, o.Place.Bearcat)
+	a, err := findAgent(Alerts, o.Place.Bearcat, o.Args...)
 	if err != nil {
 		return nil, err
 	}

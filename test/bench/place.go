@@ -24,7 +24,12 @@ type Place struct {
 // NewPlace makes a directory and copies the tools and, where it exists, the
 // agent's binary into it.
 func NewPlace(tools, bearcat string) (*Place, error) {
-	dir, err := os.MkdirTemp("", "bearcat-bench-")
+	parent := ""
+	if name, _ := guestKind(); name != "" {
+		// in memory, as /tmp is, but not where rules look for dropped programs
+		parent = "/run"
+	}
+	dir, err := os.MkdirTemp(parent, "bearcat-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("making a directory for the benchmark: %w", err)
 	}

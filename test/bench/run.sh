@@ -12,6 +12,7 @@
 # BENCH_KERNEL  the guest's kernel (6.12)
 # BENCH_LONG=1  watch the idle agent for ten minutes and not for one
 # BENCH_AGENTS  agents of the exec section, by name and with commas between
+# BENCH_ARGS    more arguments for bearcat run, such as "--rules DIR"
 # BEARCAT       the binary to measure; without it bin/bearcat is built
 set -eu
 cd "$(dirname "$0")/../.."
@@ -31,13 +32,14 @@ build() {
 	go build -buildvcs=false -o bin/vmrun ./test/kernel/cmd/vmrun
 	go build -buildvcs=false -o $out/bench ./test/bench/cmd/bench
 	gcc -O2 -Wall -Wextra -static -o $out/load test/bench/load/load.c
-	gcc -O2 -Wall -Wextra -static -s -o $out/nothing test/bench/load/nothing.c
+	gcc -O2 -Wall -Wextra -static -s -nostdlib -o $out/nothing test/bench/load/nothing.c
 	cp test/bench/load/mixed.sh $out/mixed.sh
 	if [ -z "${BEARCAT:-}" ]; then
 		make -s --no-print-directory build
 		BEARCAT=bin/bearcat
 	fi
-	BEARCAT=$(realpath "$BEARCAT")
+	# a place that the guest sees too
+	cp -f "$BEARCAT" $out/bearcat
 }
 
 # in_guest TIME FLAGS COMMAND ARGS...: results reach this machine through -w.
@@ -47,7 +49,7 @@ in_guest() {
 	shift 3
 	# shellcheck disable=SC2086 # the flags are words
 	bin/vmrun -t "$limit" -w "$PWD/$out" $flags "$kernel" -- \
-		"$PWD/$out/bench" "$command" -bearcat "$BEARCAT" -tools "$PWD/$out" "$@"
+		"$PWD/$out/bench" "$command" -bearcat "$PWD/$out/bearcat" -args "${BENCH_ARGS:-}" -tools "$PWD/$out" "$@"
 }
 
 # in this mode the guest's time passes with its instructions: ratios repeat
@@ -71,7 +73,7 @@ section_idle() {
 	say "idle: starting in a guest"
 	in_guest 10m "" start -out "$PWD/$out/start-guest"
 	say "idle: starting on this kernel, watching nothing but this benchmark"
-	$out/bench start -scoped -bearcat "$BEARCAT" -tools $out -out $out/start-native
+	$out/bench start -scoped -bearcat $out/bearcat -args "${BENCH_ARGS:-}" -tools $out -out $out/start-native
 }
 
 section_micro() {

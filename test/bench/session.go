@@ -19,8 +19,10 @@ import (
 const (
 	startLimit = 2 * time.Minute
 	stopLimit  = 30 * time.Second
-	// quietTime without processor time is taken as "has finished starting".
+	// An agent that has no ready line has finished starting when it has used
+	// next to no processor time (it may poll) for this long.
 	quietTime = 500 * time.Millisecond
+	quietCPU  = quietTime / 50
 )
 
 // Session is an agent at work.
@@ -96,7 +98,7 @@ func (s *Session) waitReady(ctx context.Context) error {
 	if len(s.procs) == 0 {
 		return nil
 	}
-	last, since := time.Duration(-1), time.Now()
+	last, since := time.Duration(0), time.Now()
 	for time.Since(s.started) < startLimit {
 		if err := s.alive(); err != nil {
 			return err
@@ -111,7 +113,7 @@ func (s *Session) waitReady(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if u.CPU != last || !s.holdPrograms() {
+			if u.CPU-last > quietCPU || !s.holdPrograms() {
 				last, since = u.CPU, time.Now()
 			} else if time.Since(since) >= quietTime {
 				s.Startup = since.Sub(s.started)

@@ -15,6 +15,8 @@ import (
 // StartOptions says how to start the agent.
 type StartOptions struct {
 	Place *Place
+	// Args are more arguments for the agent.
+	Args []string
 	// Scoped limits the agent to this program and what it starts.
 	Scoped    bool
 	Runs      int
@@ -43,7 +45,7 @@ func MeasureStart(ctx context.Context, o StartOptions) (*Start, error) {
 		return nil, err
 	}
 	defer release()
-	extra := []string{"--events"}
+	extra := append([]string{"--events"}, o.Args...)
 	if o.Scoped {
 		// an agent that serves this host keeps its status socket
 		extra = append(extra, "--no-status", "--scope", "pid:"+strconv.Itoa(os.Getpid()))
@@ -127,7 +129,7 @@ func checkAfterReady(ctx context.Context, s *Session, t Tools) (missed int, err 
 		s.kill()
 		return 0, err
 	}
-	w := Workload{"exec", n, []string{"exec", other.Target}}
+	w := Workload{"exec", n, []string{"exec", other.Target}, ""}
 	if _, err := w.run(ctx, t); err != nil {
 		s.kill()
 		return 0, err

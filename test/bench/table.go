@@ -99,7 +99,7 @@ func (c *Cost) writeRatios(w io.Writer) error {
 
 func (c *Cost) writeDetails(w io.Writer) error {
 	t := newTable(w)
-	fmt.Fprintln(t, "\nper exec\tBPF programs\tagent process\texecs made\tseen\tlost\talerts\tRSS\tpeak\tmaps\tprograms\tstart")
+	fmt.Fprintln(t, "\nper exec\tBPF programs\tagent process\texecs made\tseen\tlost (all work)\talerts\tRSS\tpeak\tmaps\tprograms\tstart")
 	for _, a := range c.Agents {
 		if a.Programs == 0 {
 			continue

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,17 +69,20 @@ type Workload struct {
 	N int
 	// args are the generator's arguments before N.
 	args []string
+	// root is the generator's root directory, "" for the host's.
+	root string
 }
 
-// workloads returns the work that agents are measured by, in table order.
-func workloads(t Tools) []Workload {
+// workloads returns the work that agents are measured by, in table order; jail
+// is the root that the mixed script runs in.
+func workloads(t Tools, jail string) []Workload {
 	return []Workload{
-		{"exec", 1000, []string{"exec", t.Target}},
-		{"open", 20000, []string{"open", t.Script}},
-		{"rw", 50000, []string{"rw"}},
-		{"getpid", 200000, []string{"getpid"}},
-		{"connect", 2000, []string{"connect"}},
-		{"mixed", 4, []string{"script", t.Script}},
+		{"exec", 1000, []string{"exec", t.Target}, ""},
+		{"open", 20000, []string{"open", t.Script}, ""},
+		{"rw", 50000, []string{"rw"}, ""},
+		{"getpid", 200000, []string{"getpid"}, ""},
+		{"connect", 2000, []string{"connect"}, ""},
+		{"mixed", 3, []string{"script", "/" + filepath.Base(t.Script)}, jail},
 	}
 }
 
@@ -86,7 +90,15 @@ func workloads(t Tools) []Workload {
 // generator measured.
 func (w Workload) run(ctx context.Context, t Tools) (float64, error) {
 	args := append(append([]string(nil), w.args...), strconv.Itoa(w.N))
-	out, err := exec.CommandContext(ctx, t.Load, args...).Output()
+	program := t.Load
+	if w.root != "" {
+		program = "/" + filepath.Base(t.Load)
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: w.root}
+	out, err := cmd.Output()
 	if err != nil {
 		return 0, fmt.Errorf("running the %s load: %w%s", w.Name, err, stderrOf(err))
 	}

@@ -1,7 +1,6 @@
 package ast
 
 import (
-	"strconv"
 	"strings"
 )
 
@@ -107,11 +106,11 @@ func (c *Check) String() string {
 func (o *Operand) String() string {
 	switch {
 	case o.Text != nil:
-		return strconv.Quote(o.Text.Text)
+		return quoted(o.Text.Text)
 	case o.Func == NoFunc && o.Arg == "":
 		return o.Name
 	case o.Func == NoFunc:
-		return o.Name + "[" + o.Arg + "]"
+		return o.Name + "[" + bracketed(o.Arg) + "]"
 	}
 	args := make([]string, len(o.Args))
 	for i, a := range o.Args {
@@ -119,7 +118,7 @@ func (o *Operand) String() string {
 	}
 	s := o.Func.String() + "(" + strings.Join(args, ", ") + ")"
 	if o.Arg != "" {
-		s += "[" + o.Arg + "]"
+		s += "[" + bracketed(o.Arg) + "]"
 	}
 	return s
 }
@@ -130,6 +129,18 @@ func Quote(s string) string {
 	if s != "" && !strings.ContainsAny(s, "()\"'=,\\ \t\r\n\b\f\v") {
 		return s
 	}
+	return quoted(s)
+}
+
+// bracketed returns an argument as it may stand in brackets.
+func bracketed(s string) string {
+	if strings.ContainsAny(s, "[]\"'\\ \t\r\n\b\f\v") {
+		return quoted(s)
+	}
+	return s
+}
+
+func quoted(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for i := 0; i < len(s); i++ {

@@ -54,6 +54,7 @@ func dispatch(ctx context.Context, args []string) error {
 type common struct {
 	set            *flag.FlagSet
 	bearcat, tools string
+	args           string // words for the agent
 	out            string
 }
 
@@ -65,6 +66,7 @@ func newCommon(name string) *common {
 
 func (c *common) needAgent() {
 	c.set.StringVar(&c.bearcat, "bearcat", "bin/bearcat", "the agent's `binary`")
+	c.set.StringVar(&c.args, "args", "", "more `arguments` for the agent, such as \"--rules DIR\"")
 	c.set.StringVar(&c.tools, "tools", "bin/bench", "`directory` of the load generator")
 }
 
@@ -125,7 +127,7 @@ func cost(ctx context.Context, args []string) error {
 	}
 	defer place.Remove()
 	r, err := bench.MeasureCost(ctx, bench.CostOptions{
-		Tools: place.Tools, Bearcat: place.Bearcat, Dir: place.Dir,
+		Tools: place.Tools, Bearcat: place.Bearcat, Dir: place.Dir, Args: strings.Fields(c.args),
 		Agents: strings.Split(*agents, ","), Pairs: *pairs, Progress: os.Stderr,
 	})
 	if err != nil {
@@ -151,7 +153,7 @@ func idle(ctx context.Context, args []string) error {
 		return err
 	}
 	defer place.Remove()
-	o.Place = place
+	o.Place, o.Args = place, strings.Fields(c.args)
 	r, err := bench.MeasureIdle(ctx, o)
 	if err != nil {
 		return err
@@ -179,7 +181,7 @@ func start(ctx context.Context, args []string) error {
 		return err
 	}
 	defer place.Remove()
-	o.Place = place
+	o.Place, o.Args = place, strings.Fields(c.args)
 	r, err := bench.MeasureStart(ctx, o)
 	if err != nil {
 		return err

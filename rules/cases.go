@@ -1,0 +1,83 @@
+package rules
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/bearcat-hids/bearcat/internal/eventjson"
+	"github.com/bearcat-hids/bearcat/internal/rule"
+)
+
+// maxLine bounds one line of recorded events.
+const maxLine = 4 << 20
+
+// expectation is the member "expect" of a recorded line.
+type expectation struct {
+	// Match and NoMatch are names of rules.
+	Match   []string `json:"match"`
+	NoMatch []string `json:"no_match"`
+	// Exact says that no rule beyond those of Match may match.
+	Exact bool `json:"exact"`
+	// Note says in words what the event is.
+	Note string `json:"note"`
+}
+
+// ReadCases reads recorded events, one JSON object a line as Bearcat writes
+// them, alerts among them. A line may have one more member that says what
+// rules are to make of it:
+//
+//	"expect": {"match": ["Set-uid shell"], "no_match": [], "exact": true, "note": "…"}
+//
+// Empty lines and lines that begin with # are passed over, and so are lines
+// that hold no event, such as notices of lost output. The sequence ends with
+// the first error. name stands before the line number in messages.
+func ReadCases(name string, r io.Reader) iter.Seq2[rule.TestCase, error] {
+	return func(yield func(rule.TestCase, error) bool) {
+		sc := bufio.NewScanner(r)
+		sc.Buffer(make([]byte, 0, 64<<10), maxLine)
+		n := 0
+		for sc.Scan() {
+			n++
+			line := bytes.TrimSpace(sc.Bytes())
+			if len(line) == 0 || line[0] == '#' {
+				continue
+			}
+			c, err := readCase(fmt.Sprintf("%s:%d", name, n), line)
+			if errors.Is(err, eventjson.ErrNotEvent) {
+				continue
+			}
+			if !yield(c, err) || err != nil {
+				return
+			}
+		}
+		if err := sc.Err(); err != nil {
+			if errors.Is(err, bufio.ErrTooLong) {
+				err = fmt.Errorf("the line is longer than %d bytes: split the file into one object a line", maxLine)
+			}
+			yield(rule.TestCase{}, fmt.Errorf("reading %s:%d: %w", name, n+1, err))
+		}
+	}
+}
+
+func readCase(where string, line []byte) (rule.TestCase, error) {
+	ev, err := eventjson.DecodeEvent(line)
+	if err != nil {
+		return rule.TestCase{}, fmt.Errorf("reading %s: %w", where, err)
+	}
+	var with struct {
+		Expect expectation `json:"expect"`
+	}
+	if err := json.Unmarshal(line, &with); err != nil {
+		return rule.TestCase{}, fmt.Errorf("reading %s: member \"expect\" is wrong: %w", where, err)
+	}
+	c := rule.TestCase{Name: where, Event: ev, Match: with.Expect.Match, NoMatch: with.Expect.NoMatch, Exact: with.Expect.Exact}
+	if with.Expect.Note != "" {
+		c.Name += " (" + with.Expect.Note + ")"
+	}
+	return c, nil
+}
