@@ -241,6 +241,31 @@ func TestReadCasesErrors(t *testing.T) {
 	}
 }
 
+// BenchmarkBenignExec is the price of the pack for an ordinary event.
+func BenchmarkBenignExec(b *testing.B) {
+	files, err := Files()
+	if err != nil {
+		b.Fatal(err)
+	}
+	set, _ := rule.Load(files, rule.Options{})
+	data, err := os.ReadFile("testdata/benign.jsonl")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var events []*event.Event
+	for c, err := range ReadCases("benign.jsonl", bytes.NewReader(data)) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		events = append(events, c.Event)
+	}
+	engine := rule.NewEngine(set, rule.MatchAll)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		engine.Match(events[i%len(events)], func(*rule.Rule) {})
+	}
+}
+
 func FuzzReadCases(f *testing.F) {
 	f.Add([]byte("# x\n" + `{"type":"exec","expect":{"match":["a"],"exact":true}}`))
 	f.Add([]byte(`{"type":"alert","event":{"type":"fork"}}`))

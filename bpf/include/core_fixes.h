@@ -44,6 +44,10 @@ struct inode___split {
 
 #define NSEC 1000000000LL
 
+/*
+ * These load directly, so i must be a pointer that the verifier tracks. A
+ * helper call would cost ten times as much.
+ */
 static __always_inline s64 fix_inode_mtime(struct inode *i)
 {
 	struct inode___split *s = (void *)i;
@@ -51,11 +55,11 @@ static __always_inline s64 fix_inode_mtime(struct inode *i)
 	struct inode___ts *t = (void *)i;
 
 	if (bpf_core_field_exists(s->i_mtime_sec))
-		return BPF_CORE_READ(s, i_mtime_sec) * NSEC + BPF_CORE_READ(s, i_mtime_nsec);
+		return s->i_mtime_sec * NSEC + s->i_mtime_nsec;
 	if (bpf_core_field_exists(u->__i_mtime))
-		return BPF_CORE_READ(u, __i_mtime.tv_sec) * NSEC + BPF_CORE_READ(u, __i_mtime.tv_nsec);
+		return u->__i_mtime.tv_sec * NSEC + u->__i_mtime.tv_nsec;
 	if (bpf_core_field_exists(t->i_mtime))
-		return BPF_CORE_READ(t, i_mtime.tv_sec) * NSEC + BPF_CORE_READ(t, i_mtime.tv_nsec);
+		return t->i_mtime.tv_sec * NSEC + t->i_mtime.tv_nsec;
 	return 0;
 }
 
@@ -66,11 +70,11 @@ static __always_inline s64 fix_inode_ctime(struct inode *i)
 	struct inode___ts *t = (void *)i;
 
 	if (bpf_core_field_exists(s->i_ctime_sec))
-		return BPF_CORE_READ(s, i_ctime_sec) * NSEC + BPF_CORE_READ(s, i_ctime_nsec);
+		return s->i_ctime_sec * NSEC + s->i_ctime_nsec;
 	if (bpf_core_field_exists(u->__i_ctime))
-		return BPF_CORE_READ(u, __i_ctime.tv_sec) * NSEC + BPF_CORE_READ(u, __i_ctime.tv_nsec);
+		return u->__i_ctime.tv_sec * NSEC + u->__i_ctime.tv_nsec;
 	if (bpf_core_field_exists(t->i_ctime))
-		return BPF_CORE_READ(t, i_ctime.tv_sec) * NSEC + BPF_CORE_READ(t, i_ctime.tv_nsec);
+		return t->i_ctime.tv_sec * NSEC + t->i_ctime.tv_nsec;
 	return 0;
 }
 
@@ -92,6 +96,66 @@ static __always_inline u64 fix_kernfs_parent(u64 kn)
 	if (bpf_core_field_exists(n->__parent))
 		return (u64)BPF_CORE_READ(n, __parent);
 	return (u64)BPF_CORE_READ(o, parent);
+}
+
+/*
+ * Pairs and triples of members that a walk needs are neighbours on every
+ * kernel so far: one read fetches them all. Where they are not, each is read
+ * by itself.
+ */
+struct bc_dentry {
+	u64 parent;
+	struct qstr name;
+};
+
+static __always_inline int fix_read_dentry(struct bc_dentry *o, u64 dentry)
+{
+	struct dentry *d = (struct dentry *)dentry;
+
+	if (bpf_core_field_offset(struct dentry, d_name) ==
+	    bpf_core_field_offset(struct dentry, d_parent) + 8)
+		return bpf_core_read(o, sizeof(*o), &d->d_parent);
+	if (bpf_core_read(&o->parent, 8, &d->d_parent))
+		return -1;
+	return bpf_core_read(&o->name, sizeof(o->name), &d->d_name);
+}
+
+struct bc_mount {
+	u64 parent;
+	u64 mountpoint;
+	u64 root;
+};
+
+static __always_inline int fix_read_mount(struct bc_mount *o, u64 mount)
+{
+	struct mount *m = (struct mount *)mount;
+
+	if (bpf_core_field_offset(struct mount, mnt_mountpoint) ==
+		    bpf_core_field_offset(struct mount, mnt_parent) + 8 &&
+	    bpf_core_field_offset(struct mount, mnt.mnt_root) ==
+		    bpf_core_field_offset(struct mount, mnt_parent) + 16)
+		return bpf_core_read(o, sizeof(*o), &m->mnt_parent);
+	o->parent = (u64)BPF_CORE_READ(m, mnt_parent);
+	o->mountpoint = (u64)BPF_CORE_READ(m, mnt_mountpoint);
+	return bpf_core_read(&o->root, 8, &m->mnt.mnt_root);
+}
+
+struct bc_caps {
+	u64 inheritable, permitted, effective, bounding, ambient;
+};
+
+static __always_inline void fix_read_caps(struct bc_caps *o, const struct cred *c)
+{
+	if (bpf_core_field_offset(struct cred, cap_ambient) ==
+	    bpf_core_field_offset(struct cred, cap_inheritable) + 32) {
+		bpf_core_read(o, sizeof(*o), &c->cap_inheritable);
+		return;
+	}
+	bpf_core_read(&o->inheritable, 8, &c->cap_inheritable);
+	bpf_core_read(&o->permitted, 8, &c->cap_permitted);
+	bpf_core_read(&o->effective, 8, &c->cap_effective);
+	bpf_core_read(&o->bounding, 8, &c->cap_bset);
+	bpf_core_read(&o->ambient, 8, &c->cap_ambient);
 }
 
 #endif

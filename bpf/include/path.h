@@ -22,9 +22,10 @@
 __noinline int bc_walk_steps(u32 slot)
 {
 	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
-	u64 d, m, mnt_root, up;
-	struct qstr q;
+	struct bc_mount mnt = {};
+	struct bc_dentry de = {};
 	u32 off, len;
+	u64 d, m;
 	int more = 1;
 
 	if (!s)
@@ -32,30 +33,32 @@ __noinline int bc_walk_steps(u32 slot)
 	d = s->w.dentry;
 	m = s->w.mnt;
 	off = s->w.off;
-	mnt_root = (u64)BPF_CORE_READ((struct mount *)m, mnt.mnt_root);
+	if (fix_read_mount(&mnt, m))
+		return 0;
 	for (int i = 0; i < BC_WALK_STEPS; i++) {
 		if (d == s->w.root_dentry && m == s->w.root_mnt) {
 			s->w.root_at = off;
 			s->w.flags |= BC_PATH_AT_ROOT;
 			s->w.root_dentry = 0;
 		}
-		if (d == mnt_root) {
-			up = (u64)BPF_CORE_READ((struct mount *)m, mnt_parent);
-			if (up == m || !up) {
+		if (d == mnt.root) {
+			if (mnt.parent == m || !mnt.parent) {
 				more = 0;
 				break;
 			}
-			d = (u64)BPF_CORE_READ((struct mount *)m, mnt_mountpoint);
-			m = up;
-			mnt_root = (u64)BPF_CORE_READ((struct mount *)m, mnt.mnt_root);
+			d = mnt.mountpoint;
+			m = mnt.parent;
+			if (fix_read_mount(&mnt, m)) {
+				more = 0;
+				break;
+			}
 			continue;
 		}
-		up = (u64)BPF_CORE_READ((struct dentry *)d, d_parent);
-		if (bpf_core_read(&q, sizeof(q), &((struct dentry *)d)->d_name)) {
+		if (fix_read_dentry(&de, d)) {
 			more = 0;
 			break;
 		}
-		len = q.len;
+		len = de.name.len;
 		if (len > 255)
 			len = 255;
 		if (off + len + 1 > s->w.limit) {
@@ -71,14 +74,14 @@ __noinline int bc_walk_steps(u32 slot)
 		len &= 255;
 		bc_opaque(len);
 		len &= 255;
-		bpf_probe_read_kernel(&s->data[off], len, q.name);
+		bpf_probe_read_kernel(&s->data[off], len, de.name.name);
 		off += len;
-		if (up == d || !up) {
+		if (de.parent == d || !de.parent) {
 			s->w.flags |= BC_PATH_PSEUDO;
 			more = 0;
 			break;
 		}
-		d = up;
+		d = de.parent;
 	}
 	s->w.dentry = d;
 	s->w.mnt = m;

@@ -20,9 +20,8 @@ struct bc_work {
 	u64 dentry, mnt;           /* where a path walk stands */
 	u64 root_dentry, root_mnt; /* the process's root */
 	u64 kn;                    /* where a cgroup walk stands */
-	u64 files;                 /* struct files_struct */
+	u64 fds[3];                /* struct file of descriptors 0 to 2 */
 	u64 uaddr;                 /* user memory to read from */
-	u64 inode;                 /* bc_file_info */
 	u32 off;                   /* where the next byte goes */
 	u32 limit;                 /* the walk stops here */
 	u32 path_max;
@@ -32,7 +31,6 @@ struct bc_work {
 	u32 unreadable;
 	u32 env;
 	struct bc_key key;
-	u64 fd_file[2];
 	u32 tid;
 	u32 pad;
 };

@@ -70,6 +70,22 @@ static __always_inline void bc_fill_sock(struct bc_scratch *s, struct bc_sock *o
 	}
 }
 
+/* Puts the files behind descriptors 0 to 2 into w.fds. */
+static __always_inline void bc_get_fds(struct bc_scratch *s, struct files_struct *files)
+{
+	struct fdtable *fdt;
+
+	s->w.fds[0] = 0;
+	s->w.fds[1] = 0;
+	s->w.fds[2] = 0;
+	if (!files)
+		return;
+	fdt = files->fdt;
+	/* The kernel never makes a table of fewer than 64 descriptors. */
+	if (fdt->max_fds >= 3)
+		bpf_probe_read_kernel(s->w.fds, sizeof(s->w.fds), fdt->fd);
+}
+
 /* Describes descriptor n (0 to 2) in the record; leaves a path to walk in
  * w.dentry and w.mnt, and returns 1 where there is one. */
 __noinline int bc_stdio_one(u32 slot, u32 n)
@@ -77,10 +93,7 @@ __noinline int bc_stdio_one(u32 slot, u32 n)
 	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
 	struct bc_exec *e;
 	struct bc_stdio *o;
-	struct files_struct *files;
-	struct fdtable *fdt;
-	struct file **fds;
-	struct file *f = NULL;
+	struct file *f;
 	struct inode *i;
 
 	if (!s || n > 2)
@@ -88,23 +101,14 @@ __noinline int bc_stdio_one(u32 slot, u32 n)
 	e = (struct bc_exec *)s->data;
 	o = &e->fd[n];
 	__builtin_memset(o, 0, sizeof(*o));
-	files = (struct files_struct *)s->w.files;
-	if (!files)
-		return 0;
-	fdt = BPF_CORE_READ(files, fdt);
-	if (BPF_CORE_READ(fdt, max_fds) <= n)
-		return 0;
-	fds = BPF_CORE_READ(fdt, fd);
-	bpf_probe_read_kernel(&f, sizeof(f), &fds[n]);
+	f = (struct file *)s->w.fds[n];
 	if (!f)
 		return 0;
 	o->open = 1;
-	if (n > 0 && (u64)f == s->w.fd_file[0])
+	if (n > 0 && (u64)f == s->w.fds[0])
 		o->open = 2;
-	else if (n > 1 && (u64)f == s->w.fd_file[1])
+	else if (n > 1 && (u64)f == s->w.fds[1])
 		o->open = 3;
-	if (n < 2)
-		s->w.fd_file[n] = (u64)f;
 	if (o->open != 1)
 		return 0;
 	i = BPF_CORE_READ(f, f_inode);

@@ -44,40 +44,41 @@ static __always_inline void bc_fill_key(struct bc_key *k, struct task_struct *t)
 static __always_inline void bc_fill_task(struct bc_task *o, struct task_struct *t, u64 *pidns)
 {
 	struct task_struct *parent = t->real_parent;
-	struct pid *pid = BPF_CORE_READ(t, group_leader, thread_pid);
-	u32 level = pid ? BPF_CORE_READ(pid, level) : 0;
-	struct pid *p;
+	struct pid *pid = t->group_leader->thread_pid;
+	struct pid *sid = t->signal->pids[PIDTYPE_SID];
+	struct pid *pgid = t->signal->pids[PIDTYPE_PGID];
+	u32 level = pid ? pid->level : 0;
 	u64 ns = 0;
 
 	bc_fill_key(&o->key, t);
 	bc_fill_key(&o->parent, parent);
 	o->ppid = o->parent.pid;
-	o->ns_pid = bc_pid_nr(pid, level, &ns);
-	o->ns_ppid = bc_pid_nr(BPF_CORE_READ(parent, group_leader, thread_pid), level, &ns);
-	p = BPF_CORE_READ(t, signal, pids[PIDTYPE_SID]);
-	o->sid = bc_pid_nr(p, 0, NULL);
-	o->ns_sid = bc_pid_nr(p, level, NULL);
-	p = BPF_CORE_READ(t, signal, pids[PIDTYPE_PGID]);
-	o->pgid = bc_pid_nr(p, 0, NULL);
-	o->ns_pgid = bc_pid_nr(p, level, NULL);
+	o->sid = sid ? sid->numbers[0].nr : 0;
+	o->pgid = pgid ? pgid->numbers[0].nr : 0;
+	if (level == 0) {
+		/* Outside of containers all namespaces are the initial one. */
+		o->ns_pid = o->key.pid;
+		o->ns_ppid = o->ppid;
+		o->ns_sid = o->sid;
+		o->ns_pgid = o->pgid;
+		*pidns = pid ? (u64)pid->numbers[0].ns : 0;
+	} else {
+		o->ns_pid = bc_pid_nr(BPF_CORE_READ(t, group_leader, thread_pid), level, &ns);
+		o->ns_ppid = bc_pid_nr(BPF_CORE_READ(parent, group_leader, thread_pid), level, &ns);
+		o->ns_sid = bc_pid_nr(BPF_CORE_READ(t, signal, pids[PIDTYPE_SID]), level, NULL);
+		o->ns_pgid = bc_pid_nr(BPF_CORE_READ(t, signal, pids[PIDTYPE_PGID]), level, NULL);
+		*pidns = ns;
+	}
 	o->kthread = (t->flags & PF_KTHREAD) != 0;
 	bpf_probe_read_kernel(o->comm, sizeof(o->comm), t->comm);
-	*pidns = ns;
 }
 
 #define PFA_NO_NEW_PRIVS 0
 
-static __always_inline u64 bc_caps(const kernel_cap_t *c)
-{
-	u64 v = 0;
-
-	bpf_probe_read_kernel(&v, sizeof(v), c);
-	return v;
-}
-
 static __always_inline void bc_fill_cred(struct bc_cred *o, struct task_struct *t)
 {
 	const struct cred *c = t->cred;
+	struct bc_caps caps = {};
 
 	o->uid = c->uid.val;
 	o->gid = c->gid.val;
@@ -95,11 +96,12 @@ static __always_inline void bc_fill_cred(struct bc_cred *o, struct task_struct *
 		o->sessionid = t->sessionid;
 	o->no_new_privs = (t->atomic_flags >> PFA_NO_NEW_PRIVS) & 1;
 	o->pad = 0;
-	o->effective = bc_caps(&c->cap_effective);
-	o->permitted = bc_caps(&c->cap_permitted);
-	o->inheritable = bc_caps(&c->cap_inheritable);
-	o->bounding = bc_caps(&c->cap_bset);
-	o->ambient = bc_caps(&c->cap_ambient);
+	fix_read_caps(&caps, c);
+	o->effective = caps.effective;
+	o->permitted = caps.permitted;
+	o->inheritable = caps.inheritable;
+	o->bounding = caps.bounding;
+	o->ambient = caps.ambient;
 }
 
 static __always_inline void bc_fill_ns(struct bc_ns *o, struct task_struct *t, u64 pidns)
@@ -112,11 +114,11 @@ static __always_inline void bc_fill_ns(struct bc_ns *o, struct task_struct *t, u
 	o->user = t->cred->user_ns->ns.inum;
 	if (!n)
 		return;
-	o->mnt = BPF_CORE_READ(n, mnt_ns, ns.inum);
-	o->net = BPF_CORE_READ(n, net_ns, ns.inum);
-	o->uts = BPF_CORE_READ(n, uts_ns, ns.inum);
-	o->ipc = BPF_CORE_READ(n, ipc_ns, ns.inum);
-	o->cgroup = BPF_CORE_READ(n, cgroup_ns, ns.inum);
+	o->mnt = n->mnt_ns->ns.inum;
+	o->net = n->net_ns->ns.inum;
+	o->uts = n->uts_ns->ns.inum;
+	o->ipc = n->ipc_ns->ns.inum;
+	o->cgroup = n->cgroup_ns->ns.inum;
 }
 
 /* The terminal in the device encoding of stat(2). */
@@ -129,8 +131,8 @@ static __always_inline void bc_fill_tty(struct bc_exec *e, struct task_struct *t
 	e->tty[0] = 0;
 	if (!tty)
 		return;
-	major = BPF_CORE_READ(tty, driver, major);
-	minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+	major = tty->driver->major;
+	minor = tty->driver->minor_start + tty->index;
 	e->tty_dev = (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
 	bpf_core_read(e->tty, sizeof(e->tty), &tty->name);
 }
@@ -141,20 +143,20 @@ static __always_inline void bc_fill_tty(struct bc_exec *e, struct task_struct *t
 
 static __always_inline void bc_fill_file(struct bc_file *o, struct file *f)
 {
-	struct inode *i = BPF_CORE_READ(f, f_inode);
+	struct inode *i = f->f_inode;
 	u64 upper = 0;
 
-	o->dev = BPF_CORE_READ(i, i_sb, s_dev);
-	o->inode = BPF_CORE_READ(i, i_ino);
+	o->dev = i->i_sb->s_dev;
+	o->inode = i->i_ino;
 	o->mtime = fix_inode_mtime(i);
 	o->ctime = fix_inode_ctime(i);
-	o->nlink = BPF_CORE_READ(i, i_nlink);
-	o->mode = BPF_CORE_READ(i, i_mode);
-	o->uid = BPF_CORE_READ(i, i_uid.val);
-	o->gid = BPF_CORE_READ(i, i_gid.val);
+	o->nlink = i->i_nlink;
+	o->mode = i->i_mode;
+	o->uid = i->i_uid.val;
+	o->gid = i->i_gid.val;
 	o->rdev = 0;
-	o->magic = BPF_CORE_READ(i, i_sb, s_magic);
-	o->nosuid = BPF_CORE_READ(f, f_path.mnt, mnt_flags) & MNT_NOSUID;
+	o->magic = i->i_sb->s_magic;
+	o->nosuid = f->f_path.mnt->mnt_flags & MNT_NOSUID;
 	o->upper = 0;
 	/*
 	 * overlayfs keeps its inode around the VFS one, with __upperdentry right

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,6 +165,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.seed(); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // what loading and seeding have left behind
 	stopServers := a.serve()
 	defer stopServers()
 	a.banner()

@@ -85,6 +85,9 @@ func (d *decoder) event() (*event.Event, error) {
 	case ev.Type == event.TypeNone:
 		return nil, fmt.Errorf("unknown event type %q: the line is of another program or a newer version", kind)
 	}
+	if x := ev.ExecInfo; x != nil && x.Old != nil && !x.OldCredKnown && ev.Proc != nil {
+		x.OldCred, x.OldCredKnown = ev.Proc.Cred, true // not written: the same
+	}
 	link(ev, chain)
 	return ev, nil
 }
@@ -292,7 +295,7 @@ func (d *decoder) ancestor() (*event.Process, error) {
 		case "argv_cut":
 			img.ArgvCut, err = d.boolean()
 		case "parent":
-			a.ParentKey, err = d.key()
+			a.ParentKey, _, err = d.parent()
 		default:
 			err = d.skip()
 		}

@@ -36,19 +36,34 @@ func unsetCred() event.Cred {
 	return event.Cred{LoginUID: event.Unset, SessionID: event.Unset}
 }
 
-func (d *decoder) key() (k event.Key, err error) {
-	err = d.object(func(name string) (err error) {
+// parent reads a parent's key and, where the line says what it is, makes a
+// process of that; the chain of ancestors, where there is one, knows more.
+func (d *decoder) parent() (event.Key, *event.Process, error) {
+	var p event.Process
+	known := false
+	err := d.object(func(name string) (err error) {
 		switch name {
 		case "pid":
-			err = d.uint32(&k.Pid)
+			err = d.uint32(&p.Pid)
 		case "start":
-			k.Start, err = d.unsigned(64)
+			p.Start, err = d.unsigned(64)
+		case "comm":
+			known = true
+			p.Comm, err = d.str()
+		case "exe":
+			var path string
+			path, err = d.str()
+			p.Image = (&event.Image{Exe: event.File{Path: path}}).Seal()
 		default:
 			err = d.skip()
 		}
 		return err
 	})
-	return k, err
+	if !known {
+		return p.Key, nil, err
+	}
+	p.Cred = unsetCred()
+	return p.Key, &p, err
 }
 
 func (d *decoder) process() (*event.Process, error) {
@@ -115,7 +130,7 @@ func (d *decoder) ids(name string, p *event.Process) (bool, error) {
 	case "start":
 		p.Start, err = d.unsigned(64)
 	case "parent":
-		p.ParentKey, err = d.key()
+		p.ParentKey, p.Parent, err = d.parent()
 	case "ppid":
 		err = d.uint32(&p.PPid)
 	case "ns_pid":

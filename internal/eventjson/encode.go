@@ -12,8 +12,11 @@ import (
 const (
 	// MaxAncestors is how many ancestors a line holds, nearest first.
 	MaxAncestors = 128
-	// MaxAncestorArgs is how many bytes of whole arguments each has.
+	// MaxAncestorArgs is how many bytes of whole arguments each has in an
+	// alert, and MaxParentArgs the parent in an event. The other ancestors
+	// of an event have none: their own exec lines do.
 	MaxAncestorArgs = 4096
+	MaxParentArgs   = 512
 )
 
 // Encoder writes lines for one host and boot. Its methods may be called from
@@ -44,17 +47,20 @@ func AppendEvent(dst []byte, ev *event.Event) []byte {
 	return e.AppendEvent(dst, ev)
 }
 
-// AppendEvent appends one event as a line, newline included.
+// AppendEvent appends one event as a line, newline included. A process is
+// whole in the line of its exec; fork, exit and comm lines have its short form,
+// with the same key, and no ancestors.
 func (e *Encoder) AppendEvent(dst []byte, ev *event.Event) []byte {
 	w := writer{dst}
 	w.b = append(w.b, '{')
-	e.event(&w, ev)
+	e.event(&w, ev, false)
 	w.b = append(w.b, '}', '\n')
 	return w.b
 }
 
 // AppendAlert appends one alert as a line, newline included. Its "type" is
-// "alert", its "event" the event as AppendEvent writes it.
+// "alert", its "event" the event with the whole process and its ancestors,
+// whatever the event's type.
 func (e *Encoder) AppendAlert(dst []byte, a *event.Alert) []byte {
 	w := writer{dst}
 	w.b = append(w.b, '{')
@@ -81,7 +87,7 @@ func (e *Encoder) AppendAlert(dst []byte, a *event.Alert) []byte {
 	w.close()
 	if a.Event != nil {
 		w.open("event")
-		e.event(&w, a.Event)
+		e.event(&w, a.Event, true)
 		w.close()
 	}
 	w.b = append(w.b, '}', '\n')
@@ -122,7 +128,7 @@ func (e *Encoder) putHost(w *writer) {
 	}
 }
 
-func (e *Encoder) event(w *writer, ev *event.Event) {
+func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 	w.addTime("time", ev.Time)
 	w.putStr("type", ev.Type.String())
 	e.putHost(w)
@@ -133,7 +139,7 @@ func (e *Encoder) event(w *writer, ev *event.Event) {
 	w.addUint("tid", uint64(ev.Tid))
 	if x := ev.ExecInfo; x != nil {
 		w.open("exec")
-		putExec(w, x)
+		putExec(w, x, ev.Proc)
 		w.close()
 	}
 	if x := ev.ExitInfo; x != nil {
@@ -156,13 +162,17 @@ func (e *Encoder) event(w *writer, ev *event.Event) {
 	}
 	if p := ev.Proc; p != nil {
 		w.open("process")
-		e.process(w, p)
+		whole := alert || ev.Type == event.Exec
+		e.process(w, p, whole)
 		w.close()
-		putAncestors(w, p)
+		if whole {
+			putAncestors(w, p, alert)
+		}
 	}
 }
 
-func putExec(w *writer, x *event.ExecInfo) {
+// putExec writes the credentials before the exec only where they were others.
+func putExec(w *writer, x *event.ExecInfo, p *event.Process) {
 	if x.At {
 		w.putStr("syscall", "execveat")
 	} else {
@@ -173,7 +183,7 @@ func putExec(w *writer, x *event.ExecInfo) {
 	if x.Old != nil {
 		w.putStr("old_exe", x.Old.Exe.Path)
 	}
-	if x.OldCredKnown {
+	if x.OldCredKnown && (p == nil || x.OldCred != p.Cred) {
 		w.open("old_cred")
 		putCred(w, &x.OldCred)
 		w.close()
@@ -192,7 +202,7 @@ func putExit(w *writer, x *event.ExitInfo) {
 }
 
 // putAncestors writes the chain from the parent on.
-func putAncestors(w *writer, p *event.Process) {
+func putAncestors(w *writer, p *event.Process, alert bool) {
 	if p.Parent == nil {
 		return
 	}
@@ -202,15 +212,23 @@ func putAncestors(w *writer, p *event.Process) {
 	for ; a != nil && n < MaxAncestors; a, n = a.Parent, n+1 {
 		w.sep()
 		w.b = append(w.b, '{')
-		putAncestor(w, a, n == MaxAncestors-1)
+		room := 0
+		switch {
+		case alert:
+			room = MaxAncestorArgs
+		case n == 0:
+			room = MaxParentArgs
+		}
+		putAncestor(w, a, room, n == MaxAncestors-1)
 		w.close()
 	}
 	w.b = append(w.b, ']')
 }
 
-// putAncestor writes one of the chain. The last of a line names its parent
+// putAncestor writes one of the chain, with arguments of up to room bytes; 0
+// leaves them out. The last of a line names its parent
 // where there is one, so that a chain which is not whole shows it.
-func putAncestor(w *writer, a *event.Process, last bool) {
+func putAncestor(w *writer, a *event.Process, room int, last bool) {
 	w.putUint("pid", uint64(a.Pid))
 	w.putUint("start", a.Start)
 	w.addUint("ns_pid", uint64(a.NSPid))
@@ -220,12 +238,14 @@ func putAncestor(w *writer, a *event.Process, last bool) {
 	w.addFlag("exited", a.ExitBoot != 0)
 	if i := a.Image; i != nil {
 		w.putStr("exe", i.Exe.Path)
-		argv := cutArgs(i.Argv)
-		w.putList("argv", argv)
-		if i.Argc != len(argv) {
-			w.putInt("argc", int64(i.Argc))
+		if room > 0 {
+			argv := cutArgs(i.Argv, room)
+			w.putList("argv", argv)
+			if i.Argc != len(argv) {
+				w.putInt("argc", int64(i.Argc))
+			}
+			w.addFlag("argv_cut", i.ArgvCut || len(argv) < len(i.Argv))
 		}
-		w.addFlag("argv_cut", i.ArgvCut || len(argv) < len(i.Argv))
 	}
 	if key := parentKey(a); (last || a.Parent == nil) && !key.IsZero() {
 		w.open("parent")
@@ -235,9 +255,8 @@ func putAncestor(w *writer, a *event.Process, last bool) {
 	}
 }
 
-// cutArgs returns the leading arguments that fit into MaxAncestorArgs.
-func cutArgs(argv []string) []string {
-	room := MaxAncestorArgs
+// cutArgs returns the leading arguments that fit into room.
+func cutArgs(argv []string, room int) []string {
 	for i, a := range argv {
 		if room -= len(a) + 1; room < 0 {
 			return argv[:i]

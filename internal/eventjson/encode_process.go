@@ -6,7 +6,9 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/event"
 )
 
-func (e *Encoder) process(w *writer, p *event.Process) {
+// process writes all that is known of a process, or its short form: what tells
+// it from others and says what it is.
+func (e *Encoder) process(w *writer, p *event.Process, whole bool) {
 	w.putUint("pid", uint64(p.Pid))
 	w.putUint("start", p.Start)
 	w.key("key")
@@ -15,6 +17,10 @@ func (e *Encoder) process(w *writer, p *event.Process) {
 	w.b = append(w.b, ':')
 	w.b = strconv.AppendUint(w.b, p.Start, 10)
 	w.b = append(w.b, '"')
+	if !whole {
+		putShort(w, p)
+		return
+	}
 	putIDs(w, p)
 	putParent(w, p)
 	putCred(w, &p.Cred)
@@ -49,6 +55,32 @@ func (e *Encoder) process(w *writer, p *event.Process) {
 	w.addStr("node", p.Node)
 	w.addFlag("kthread", p.KThread)
 	w.addFlag("seeded", p.Seeded)
+	w.addTime("start_time", p.Time)
+	w.addUint("exec_ns", p.ExecBoot)
+	w.addUint("exit_ns", p.ExitBoot)
+}
+
+// putShort is the rest of the short form.
+func putShort(w *writer, p *event.Process) {
+	w.putUint("ppid", uint64(p.PPid))
+	w.putUint("ns_pid", uint64(p.NSPid))
+	putParent(w, p)
+	w.putUint("uid", uint64(p.Cred.UID))
+	w.putUint("euid", uint64(p.Cred.EUID))
+	w.addStr("user", p.User)
+	w.putStr("comm", p.Comm)
+	if i := p.Image; i != nil {
+		w.open("exe")
+		w.putStr("path", i.Exe.Path)
+		w.addUint("inode", i.Exe.Inode)
+		w.addFlag("memfd", i.Exe.Memfd)
+		w.addFlag("deleted", i.Exe.Deleted)
+		w.close()
+	}
+	if p.Cgroup != nil {
+		putCgroup(w, p.Cgroup)
+	}
+	w.addFlag("kthread", p.KThread)
 	w.addTime("start_time", p.Time)
 	w.addUint("exec_ns", p.ExecBoot)
 	w.addUint("exit_ns", p.ExitBoot)

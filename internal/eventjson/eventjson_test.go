@@ -178,7 +178,7 @@ func TestDeepChainIsCut(t *testing.T) {
 	for i := range uint32(5000) {
 		p = &event.Process{Key: event.Key{Pid: i + 1, Start: 1}, Parent: p}
 	}
-	line := testEncoder.AppendEvent(nil, &event.Event{Type: event.Fork, Proc: p})
+	line := testEncoder.AppendEvent(nil, &event.Event{Type: event.Exec, Proc: p})
 	if n := bytes.Count(line, []byte(`"comm"`)); n != MaxAncestors+2 { // itself and its short parent
 		t.Errorf("%d names in the line", n)
 	}
@@ -187,6 +187,27 @@ func TestDeepChainIsCut(t *testing.T) {
 	}
 	if again := recode(t, line); !bytes.Equal(line, again) {
 		t.Error("a cut chain does not round-trip")
+	}
+}
+
+// TestShortForm: what is not an exec names its process and no more, an alert
+// about it has everything.
+func TestShortForm(t *testing.T) {
+	ev := *sampleAlert().Event
+	ev.Type, ev.ExecInfo, ev.ExitInfo = event.Exit, nil, &event.ExitInfo{Code: 3}
+	short := testEncoder.AppendEvent(nil, &ev)
+	for _, long := range []string{`"ancestors"`, `"caps"`, `"argv"`, `"env"`, `"fds"`} {
+		if bytes.Contains(short, []byte(long)) {
+			t.Errorf("the line of an exit has %s: %s", long, short)
+		}
+		if alert := testEncoder.AppendAlert(nil, &event.Alert{Event: &ev}); !bytes.Contains(alert, []byte(long)) {
+			t.Errorf("an alert about an exit lacks %s", long)
+		}
+	}
+	got, err := DecodeEvent(short)
+	if err != nil || got.Proc.Key != ev.Proc.Key || got.Proc.Comm != ev.Proc.Comm || got.Proc.Image.Exe.Path != ev.Proc.Image.Exe.Path ||
+		got.Proc.Parent == nil || got.Proc.Parent.Comm != ev.Proc.Parent.Comm {
+		t.Errorf("the short form comes back as %+v, %v", got, err)
 	}
 }
 
@@ -222,6 +243,13 @@ func TestFieldsAreComplete(t *testing.T) {
 			t.Fatal(err)
 		}
 		walk("", v)
+	}
+	for _, ev := range samples() { // an alert has all of a process, whatever the event
+		var v struct{ Event any }
+		if err := json.Unmarshal(testEncoder.AppendAlert(nil, &event.Alert{Event: ev}), &v); err != nil {
+			t.Fatal(err)
+		}
+		walk("", v.Event)
 	}
 	documented := map[string]bool{}
 	for _, f := range Fields() {

@@ -27,8 +27,8 @@ const (
 // wake-up. After idleRounds of nothing it asks the next record to wake it and
 // sleeps up to idleWait.
 const (
-	busyWait   = 5 * time.Millisecond
-	idleRounds = 20
+	busyWait   = 10 * time.Millisecond
+	idleRounds = 10
 	idleWait   = time.Second
 	batchSize  = 512
 )

@@ -13,7 +13,6 @@ import (
 // What cases need, for people.
 const (
 	needsRoot  = "root, and a temporary folder without nosuid"
-	needsUser  = "root, or any other user"
 	needsShm   = "/dev/shm without noexec"
 	needsLdso  = "the system's dynamic loader"
 	needsProcs = "a writable /proc"
@@ -126,7 +125,9 @@ func serviceCases() []Case {
 	}
 	return []Case{
 		{Name: "webshell", Title: "something called php-fpm that runs a shell", Rule: "Shell started by a web server", Technique: "T1505.003",
-			run: func(ctx context.Context, e *env) error { return e.server(ctx, "php-fpm", "/bin/sh -c '"+exits+"'", nil) }},
+			run: func(ctx context.Context, e *env) error {
+				return e.server(ctx, "php-fpm", "/bin/sh -c '"+exits+"'", nil)
+			}},
 		{Name: "webshell-discovery", Title: "something called php-fpm that runs something called id", Rule: "Discovery command under a web server", Technique: "T1033",
 			run: below("id", "")},
 		{Name: "webshell-download", Title: "something called php-fpm that runs something called curl", Rule: "Download or persistence tool under a web server", Technique: "T1105",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 )
 
 // fileCases are programs that come from odd places or hide what they are.
@@ -35,7 +36,7 @@ func fileCases() []Case {
 				return e.start(ctx, job{path: path, argv: []string{"[kworker/0:0]"}})
 			}},
 		{Name: "rename", Title: "a shell that renames itself to kworker/9:9", Rule: "Process renamed to look like a kernel thread", Technique: "T1036.004", Needs: needsProcs,
-			run: shellText("echo kworker/9:9 >/proc/self/comm && " + exits)},
+			run: rename},
 		{Name: "history-off", Title: "a shell with HISTFILE=/dev/null", Rule: "Shell history switched off", Technique: "T1562.003",
 			run: fedShell([]string{"HISTFILE=/dev/null"})},
 		{Name: "history-destroyed", Title: "something called rm, given a .bash_history that does not exist", Rule: "History or login record destroyed", Technique: "T1070.003",
@@ -45,6 +46,37 @@ func fileCases() []Case {
 		{Name: "immutable", Title: "something called chattr, given +i and a crontab", Rule: "Persistence file made immutable", Technique: "T1222.002",
 			run: called("chattr", "+i", "/nonexistent/etc/cron.d/job")},
 	}
+}
+
+// rename runs a shell that lives long enough, before and after it takes another
+// name, to be known by the time that its change of name is reported.
+func rename(ctx context.Context, e *env) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("making a pipe: %w", err)
+	}
+	e.keep(r)
+	e.keep(w)
+	j := shellCmd("-c", "read x; printf %s kworker/9:9 >/proc/self/comm && read x && "+exits)
+	j.in = r
+	// the shell takes a line for each step; it ends early where there is none
+	feeding := make(chan struct{})
+	go func() {
+		defer close(feeding)
+		for _, wait := range []time.Duration{1200 * time.Millisecond, 300 * time.Millisecond} {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(wait):
+			}
+			if _, err := w.WriteString("\n"); err != nil {
+				return // the shell's exit status tells
+			}
+		}
+	}()
+	err = e.start(ctx, j)
+	<-feeding
+	return err
 }
 
 // asUser runs the tiny program under a name as somebody other than root.
@@ -80,7 +112,7 @@ func toolCases() []Case {
 			run: called("cat", "/etc/shadow")},
 		{Name: "key-search", Title: "something called find that is asked for private keys", Rule: "Search for private keys or passwords", Technique: "T1552.004",
 			run: called("find", "/nonexistent", "-name", "id_rsa")},
-		{Name: "setuid-search", Title: "something called find that nobody asks for set-uid files", Rule: "Search for set-uid files by a user", Technique: "T1083", Needs: needsUser,
+		{Name: "setuid-search", Title: "something called find that nobody asks for set-uid files", Rule: "Search for set-uid files by a user", Technique: "T1083",
 			run: asUser("find", "/nonexistent", "-perm", "-4000")},
 		{Name: "module", Title: "something called insmod, given a file in /tmp that does not exist", Rule: "Kernel module loaded from an unusual place", Technique: "T1547.006",
 			run: called("insmod", "/tmp/bearcat-simulation.ko")},

@@ -100,6 +100,11 @@ func MeasureCost(ctx context.Context, o CostOptions) (*Cost, error) {
 			return nil, err
 		}
 	}
+	// once, before any agent: what one leaves is freed some time after its end
+	var err error
+	if m.before, err = readKernelState(); err != nil {
+		return nil, err
+	}
 	for _, name := range o.Agents {
 		a, err := findAgent(name, o.Bearcat, o.Args...)
 		if err != nil {
@@ -118,7 +123,8 @@ func MeasureCost(ctx context.Context, o CostOptions) (*Cost, error) {
 
 type meter struct {
 	CostOptions
-	work []Workload
+	work   []Workload
+	before kernelState // before any agent
 }
 
 func (m *meter) progress(format string, args ...any) {
@@ -248,24 +254,21 @@ func (m *meter) session(ctx context.Context, a Agent, r *AgentCost, do func(*Ses
 
 // kernelShare runs the workloads once more with the kernel's accounting on.
 func (m *meter) kernelShare(ctx context.Context, a Agent, r *AgentCost) error {
-	outside, err := readKernelState()
-	if err != nil {
-		return err
-	}
 	if err := setStats(true); err != nil {
 		return err
 	}
 	defer setStats(false)
 	return m.session(ctx, a, r, func(s *Session) error {
-		if err := sleep(ctx, settleTime); err != nil {
+		// long enough for what the agent before left to be freed
+		if err := sleep(ctx, 5*settleTime); err != nil {
 			return err
 		}
 		before, err := readKernelState()
 		if err != nil {
 			return err
 		}
-		r.MapBytes = before.MapBytes - min(outside.MapBytes, before.MapBytes)
-		r.Programs = len(before.Programs) - len(outside.Programs)
+		r.MapBytes = before.MapBytes - min(m.before.MapBytes, before.MapBytes)
+		r.Programs = len(before.Programs) - len(m.before.Programs)
 		for _, w := range m.work {
 			if _, err := w.run(ctx, m.Tools); err != nil {
 				return err

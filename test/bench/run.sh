@@ -43,12 +43,13 @@ build() {
 }
 
 # in_guest TIME FLAGS COMMAND ARGS...: results reach this machine through -w.
-# FLAGS are more flags of vmrun, in one word.
+# FLAGS are more flags of vmrun, in one word. It replaces the shell, so that a
+# signal to that shell ends the guest: call it in a subshell.
 in_guest() {
 	limit=$1 flags=$2 command=$3
 	shift 3
 	# shellcheck disable=SC2086 # the flags are words
-	bin/vmrun -t "$limit" -w "$PWD/$out" $flags "$kernel" -- \
+	exec bin/vmrun -t "$limit" -w "$PWD/$out" $flags "$kernel" -- \
 		"$PWD/$out/bench" "$command" -bearcat "$PWD/$out/bearcat" -args "${BENCH_ARGS:-}" -tools "$PWD/$out" "$@"
 }
 
@@ -65,15 +66,18 @@ section_peers() {
 	in_guest 20m "$counted" cost -agents libbpf-tools,bpftrace -pairs "$pairs" -out "$PWD/$out/peers"
 }
 
+# Each part runs even when one before it failed.
 section_idle() {
+	bad=0
 	say "idle: the agent with nothing to do, for $idle_time"
-	in_guest 20m "" idle -time "$idle_time" -out "$PWD/$out/idle"
+	(in_guest 20m "" idle -time "$idle_time" -out "$PWD/$out/idle") || bad=1
 	say "idle: the same for ten minutes of counted time"
-	in_guest 20m "$counted" idle -time 10m -out "$PWD/$out/idle-counted"
+	(in_guest 20m "$counted" idle -time 10m -out "$PWD/$out/idle-counted") || bad=1
 	say "idle: starting in a guest"
-	in_guest 10m "" start -out "$PWD/$out/start-guest"
+	(in_guest 10m "" start -out "$PWD/$out/start-guest") || bad=1
 	say "idle: starting on this kernel, watching nothing but this benchmark"
-	$out/bench start -scoped -bearcat $out/bearcat -args "${BENCH_ARGS:-}" -tools $out -out $out/start-native
+	$out/bench start -scoped -bearcat $out/bearcat -args "${BENCH_ARGS:-}" -tools $out -out $out/start-native || bad=1
+	return $bad
 }
 
 section_micro() {
@@ -83,12 +87,29 @@ section_micro() {
 
 section=${1:-all}
 case $section in
-exec | peers | idle | micro) build && "section_$section" ;;
+exec | peers | idle | micro)
+	build
+	("section_$section")
+	;;
 all)
 	build
 	# A failed section must not keep the others from running.
 	failed=
-	for s in exec peers idle micro; do
+	if [ "$(nproc)" -gt 1 ]; then
+		# what counts instructions is not disturbed by another guest
+		say "peers: beside the next section; its output follows"
+		section_peers >$out/peers.log 2>&1 &
+		peers=$!
+		trap 'kill $peers 2>/dev/null; exit 130' INT TERM
+		(section_exec) || failed="$failed exec"
+		wait $peers || failed="$failed peers"
+		trap - INT TERM
+		cat $out/peers.log
+		rest="idle micro"
+	else
+		rest="exec peers idle micro"
+	fi
+	for s in $rest; do
 		("section_$s") || failed="$failed $s"
 	done
 	if [ -n "$failed" ]; then
@@ -102,7 +123,7 @@ docs)
 	$out/bench docs -results $out
 	;;
 *)
-	sed -n 's/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac

@@ -22,15 +22,7 @@ func longFiles() map[string]string { return map[string]string{} }
 
 // longFuncs may be longer than maxFuncLines: FILE:NAME and the reason.
 func longFuncs() map[string]string {
-	return map[string]string{
-		"internal/event/fields_process.go:processFields": "a table",
-		"internal/event/fields_waiting.go:waitingGroups": "a table",
-		"internal/eventjson/fields.go:processFields":     "a table",
-		"internal/eventjson/fields.go:imageFields":       "a table",
-		"internal/eventjson/fields.go:lineFields":        "a table",
-		"internal/metrics/collector.go:kernelMetrics":    "a table",
-		"internal/metrics/collector.go:pipelineMetrics":  "a table",
-	}
+	return map[string]string{}
 }
 
 // TestPackageComments wants a comment on every package that says more than its
@@ -218,9 +210,13 @@ func TestSizes(t *testing.T) {
 // Words that mark unfinished work; written so that this file does not hold them.
 var unfinished = regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X|HA` + `CK)\b`)
 
-// TestNothingUnfinished looks at every text file of the tree.
+// TestNothingUnfinished looks at everything that is code.
 func TestNothingUnfinished(t *testing.T) {
 	for path, data := range textFiles(t) {
+		switch filepath.Ext(path) {
+		case ".md", ".jsonl", ".txt", ".sum":
+			continue
+		}
 		for i, line := range bytes.Split(data, []byte("\n")) {
 			if w := unfinished.Find(line); w != nil {
 				t.Errorf("%s:%d: %s: do it, or say in the documentation what is missing", path, i+1, w)

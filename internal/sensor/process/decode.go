@@ -47,7 +47,7 @@ const (
 // nothing in them: lengths are checked against the bytes there are, and what
 // does not fit is refused and counted.
 type decoder struct {
-	env      func([]byte) []string
+	env      *envCache
 	exec     progBcExec
 	scratch  []byte
 	strings  interner
@@ -70,7 +70,7 @@ func newDecoder(env func([]byte) []string) decoder {
 		env = func([]byte) []string { return nil }
 	}
 	return decoder{
-		env: env, pending: map[uint16]*pending{}, strings: newInterner(),
+		env: &envCache{pick: env, seen: map[string][]string{}}, pending: map[uint16]*pending{}, strings: newInterner(),
 		refused: new(atomic.Uint64), orphaned: new(atomic.Uint64),
 	}
 }
@@ -321,3 +321,37 @@ type Decoder struct{ decoder }
 // NewDecoder returns a decoder; env chooses the environment to keep, nil for
 // none.
 func NewDecoder(env func(block []byte) []string) *Decoder { return &Decoder{newDecoder(env)} }
+
+// envCache remembers what was picked of an environment: processes that one
+// shell or service starts mostly have the same.
+type envCache struct {
+	pick  func([]byte) []string
+	seen  map[string][]string
+	bytes int
+}
+
+// Blocks longer than envCacheBlock are picked from each time; the cache starts
+// anew when its blocks have envCacheBytes.
+const (
+	envCacheBlock = 8 << 10
+	envCacheBytes = 512 << 10
+)
+
+func (c *envCache) get(block []byte) []string {
+	if len(block) == 0 {
+		return nil
+	}
+	if v, ok := c.seen[string(block)]; ok {
+		return v
+	}
+	v := c.pick(block)
+	if len(block) > envCacheBlock {
+		return v
+	}
+	if c.bytes += len(block); c.bytes > envCacheBytes {
+		clear(c.seen)
+		c.bytes = len(block)
+	}
+	c.seen[string(block)] = v
+	return v
+}

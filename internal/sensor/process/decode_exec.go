@@ -69,7 +69,7 @@ func (d *decoder) argvEnv(e *progBcExec, s *sections, rec *event.TaskRecord, img
 	img.Argv = splitArgs(argv)
 	img.ArgvCut = unreadable || len(argv) < int(e.ArgvFull)
 	img.EnvCut = unreadable || len(env) < int(e.EnvFull)
-	img.Env = d.env(env)
+	img.Env = d.env.get(env)
 }
 
 // gains works out what the exec gave by set-uid and set-gid bits and by file

@@ -221,6 +221,35 @@ func TestInternerIsBounded(t *testing.T) {
 	}
 }
 
+func TestEnvCacheIsBounded(t *testing.T) {
+	picked := 0
+	c := envCache{seen: map[string][]string{}, pick: func(b []byte) []string { picked++; return []string{string(b[:4])} }}
+	for n := range 3000 {
+		block := append(binary.BigEndian.AppendUint32(nil, uint32(n)), make([]byte, 1000)...)
+		for range 3 {
+			if got := c.get(block); len(got) != 1 || got[0] != string(block[:4]) {
+				t.Fatalf("block %d gives %q", n, got)
+			}
+		}
+	}
+	if picked != 3000 {
+		t.Errorf("%d blocks were picked from, want each once", picked)
+	}
+	held := 0
+	for b := range c.seen {
+		held += len(b)
+	}
+	if held > envCacheBytes || held != c.bytes {
+		t.Errorf("%d bytes are held, the account says %d", held, c.bytes)
+	}
+	long := make([]byte, envCacheBlock+1)
+	c.get(long)
+	c.get(long)
+	if picked != 3002 {
+		t.Error("a long block was kept")
+	}
+}
+
 // Go's structs and the kernel's records agree in size, so that what follows a
 // record's fixed part starts where it should.
 func TestLayout(t *testing.T) {

@@ -114,7 +114,7 @@ static __always_inline void bc_fill_cgroup(struct bc_scratch *s, u32 slot, struc
 					   struct task_struct *t)
 {
 	struct css_set *set = t->cgroups;
-	struct kernfs_node *kn = BPF_CORE_READ(set, dfl_cgrp, kn);
+	struct kernfs_node *kn = set->dfl_cgrp->kn;
 	u32 start = s->w.off;
 
 	/* On a host with v1 hierarchies the v2 path is often just the root. */
@@ -162,8 +162,8 @@ static __always_inline void bc_fill(struct bc_scratch *s, u32 slot, struct bc_ex
 	s->w.root_dentry = 0;
 	s->w.root_mnt = 0;
 	if (fs) {
-		s->w.root_dentry = (u64)BPF_CORE_READ(fs, root.dentry);
-		s->w.root_mnt = (u64)BPF_CORE_READ(fs, root.mnt) -
+		s->w.root_dentry = (u64)fs->root.dentry;
+		s->w.root_mnt = (u64)fs->root.mnt -
 				bpf_core_field_offset(struct mount, mnt);
 	}
 	u64 root_dentry = s->w.root_dentry;
@@ -171,20 +171,18 @@ static __always_inline void bc_fill(struct bc_scratch *s, u32 slot, struct bc_ex
 	__builtin_memset(&e->exe, 0, sizeof(e->exe));
 	if (f) {
 		bc_fill_file(&e->exe, f);
-		bc_walk(s, slot, &e->exe_path, (u64)BPF_CORE_READ(f, f_path.dentry),
-			(u64)BPF_CORE_READ(f, f_path.mnt));
+		bc_walk(s, slot, &e->exe_path, (u64)f->f_path.dentry,
+			(u64)f->f_path.mnt);
 	} else {
 		bc_walk(s, slot, &e->exe_path, 0, 0);
 	}
 	s->w.root_dentry = root_dentry;
 	if (fs)
-		bc_walk(s, slot, &e->cwd, (u64)BPF_CORE_READ(fs, pwd.dentry),
-			(u64)BPF_CORE_READ(fs, pwd.mnt));
+		bc_walk(s, slot, &e->cwd, (u64)fs->pwd.dentry,
+			(u64)fs->pwd.mnt);
 	else
 		bc_walk(s, slot, &e->cwd, 0, 0);
-	s->w.files = (u64)files;
-	s->w.fd_file[0] = 0;
-	s->w.fd_file[1] = 0;
+	bc_get_fds(s, files);
 	for (u32 n = 0; n < 3; n++) {
 		s->w.root_dentry = root_dentry;
 		if (bc_stdio_one(slot, n))
@@ -350,7 +348,7 @@ int BPF_PROG(bc_on_fork, struct task_struct *parent, struct task_struct *child)
 	__builtin_memset(&f, 0, sizeof(f));
 	bc_fill_task(&f.task, child, &pidns);
 	bc_fill_key(&f.creator, parent);
-	f.cgroup_id = BPF_CORE_READ(child, cgroups, dfl_cgrp, kn, id);
+	f.cgroup_id = child->cgroups->dfl_cgrp->kn->id;
 	bc_header(&f.hdr, c, BC_FORK, BC_STREAM_FORK, child->pid);
 	bc_send_critical(c, &f, sizeof(f));
 	return 0;

@@ -267,9 +267,8 @@ type progBcScratch struct {
 		RootDentry uint64
 		RootMnt    uint64
 		Kn         uint64
-		Files      uint64
+		Fds        [3]uint64
 		Uaddr      uint64
-		Inode      uint64
 		Off        uint32
 		Limit      uint32
 		PathMax    uint32
@@ -284,9 +283,8 @@ type progBcScratch struct {
 			Pid   uint32
 			Pad   uint32
 		}
-		FdFile [2]uint64
-		Tid    uint32
-		Pad    uint32
+		Tid uint32
+		Pad uint32
 	}
 	Data [73728]uint8
 }

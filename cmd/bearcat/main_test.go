@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+)
+
+// TestMain makes this test binary stand in for bearcat: in the scripts, and
+// wherever a test starts it under that name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"bearcat":      func() { os.Exit(Main()) },
+		"memfd-exec":   memfdExec,
+		"hostile-exec": hostileExec,
+	})
+}
+
+// TestScripts runs what a user types. Nothing in them loads a program into the
+// kernel, except where a script says so and is skipped without root.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("BEARCAT_UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			// Nobody must be able to run the stand-in and read the files.
+			return os.Chmod(env.WorkDir, 0o755)
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status":    statusCmd,
+			"jsonlines": jsonlinesCmd,
+		},
+	})
+}
+
+// statusCmd runs a command and wants an exit status: status 2 bearcat bogus.
+func statusCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		got = fmt.Sprint(exit.ExitCode())
+	} else if err != nil {
+		ts.Fatalf("running %s: %v", args[1], err)
+	}
+	if got != args[0] {
+		ts.Fatalf("%s ended with status %s, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// jsonlinesCmd wants a file to hold one JSON object a line, and each to have
+// the members named: jsonlines stdout name type.
+func jsonlinesCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: jsonlines FILE MEMBER...")
+	}
+	text := strings.TrimSuffix(ts.ReadFile(args[0]), "\n")
+	if text == "" {
+		ts.Fatalf("%s has no lines", args[0])
+	}
+	for i, line := range strings.Split(text, "\n") {
+		var object map[string]any
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			ts.Fatalf("line %d is not a JSON object: %v: %s", i+1, err, line)
+		}
+		for _, member := range args[1:] {
+			if _, ok := object[member]; !ok {
+				ts.Fatalf("line %d has no member %q: %s", i+1, member, line)
+			}
+		}
+	}
+}
+
+// commands lists every command that help shows, with its path.
+func commands(c *cobra.Command) []*cobra.Command {
+	out := []*cobra.Command{c}
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			out = append(out, commands(sub)...)
+		}
+	}
+	return out
+}
+
+// TestEveryCommandExplainsItself wants a line, and for what does something by
+// itself an example that begins with its own name.
+func TestEveryCommandExplainsItself(t *testing.T) {
+	all := commands(rootCommand())
+	if len(all) < 8 {
+		t.Fatalf("only %d commands were found", len(all))
+	}
+	for _, c := range all {
+		if c.Short == "" {
+			t.Errorf("%s has no short description", c.CommandPath())
+		}
+		if c.HasSubCommands() {
+			continue
+		}
+		if !strings.Contains(c.Example, c.CommandPath()) {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+	}
+}
+
+// TestExamplesParse checks that the flags and verbs in the examples exist.
+func TestExamplesParse(t *testing.T) {
+	for _, c := range commands(rootCommand()) {
+		for line := range strings.Lines(c.Example) {
+			line, _, _ = strings.Cut(line, " #")
+			line, _, _ = strings.Cut(line, " | ")
+			line, _, _ = strings.Cut(line, " > ")
+			words := strings.Fields(line)
+			if len(words) == 0 || words[0] != "bearcat" {
+				continue
+			}
+			found, rest, err := rootCommand().Find(words[1:])
+			if err != nil {
+				t.Errorf("example %q: %v", line, err)
+				continue
+			}
+			if err := found.ParseFlags(rest); err != nil {
+				t.Errorf("example %q: %v", line, err)
+			}
+		}
+	}
+}
+
+// TestHelpIsNarrow wants what a command says of itself to fit a terminal.
+func TestHelpIsNarrow(t *testing.T) {
+	for _, c := range commands(rootCommand()) {
+		var out bytes.Buffer
+		c.SetOut(&out)
+		if err := c.Help(); err != nil {
+			t.Fatal(err)
+		}
+		about, _, _ := strings.Cut(out.String(), "Usage:")
+		for line := range strings.Lines(about) {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 {
+				t.Errorf("%s: a line of its help has %d characters, more than 80: %s", c.CommandPath(), n, line)
+			}
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/eventjson"
+)
+
+// TestPagesAreFresh compares the pages in docs with what would be written.
+func TestPagesAreFresh(t *testing.T) {
+	all, err := pages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		got, err := os.ReadFile(filepath.Join("../../docs", p.path))
+		if err != nil {
+			t.Errorf("%v: run make generate", err)
+			continue
+		}
+		if diff := cmp.Diff(string(p.text), string(got)); diff != "" {
+			t.Errorf("docs/%s is stale: run make generate (- wanted, + there)\n%s", p.path, diff)
+		}
+	}
+}
+
+// TestPagesHoldEverything wants each field and each member on a page.
+func TestPagesHoldEverything(t *testing.T) {
+	all, err := pages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields, events strings.Builder
+	for _, p := range all {
+		if p.path == "fields.md" {
+			fields.Write(p.text)
+		} else {
+			events.Write(p.text)
+		}
+	}
+	for _, f := range event.Fields() {
+		if !strings.Contains(fields.String(), "`"+f.Name+f.Arg.String()+"`") {
+			t.Errorf("field %s is on no page", f.Name)
+		}
+	}
+	for _, f := range eventjson.Fields() {
+		if !strings.Contains(events.String(), "| `"+f.Path+"` | "+f.Type+" |") {
+			t.Errorf("member %s (in %q) is on no page", f.Path, f.In)
+		}
+	}
+}
+
+// TestTablesAreWhole finds cells that would break their table.
+func TestTablesAreWhole(t *testing.T) {
+	all, err := pages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		columns := 0
+		for i, line := range strings.Split(string(p.text), "\n") {
+			if !strings.HasPrefix(line, "|") {
+				columns = 0
+				continue
+			}
+			n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
+			if columns == 0 {
+				columns = n
+			}
+			if n != columns {
+				t.Errorf("%s:%d: %d cells where the table has %d", p.path, i+1, n-1, columns-1)
+			}
+		}
+	}
+}
+
+func TestWriteSaysWhatFailed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(file); err == nil || !strings.Contains(err.Error(), "writing fields.md") {
+		t.Errorf("writing into a file gave %v", err)
+	}
+}
