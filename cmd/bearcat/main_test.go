@@ -7,11 +7,17 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/rule"
+	"github.com/bearcat-hids/bearcat/internal/status"
 )
 
 // TestMain makes this test binary stand in for bearcat: in the scripts, and
@@ -157,5 +163,105 @@ func TestHelpIsNarrow(t *testing.T) {
 				t.Errorf("%s: a line of its help has %d characters, more than 80: %s", c.CommandPath(), n, line)
 			}
 		}
+	}
+}
+
+// page reads a page of the documentation.
+func page(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("../../docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestPagesNameEveryFlag wants each flag on the page of its verb.
+func TestPagesNameEveryFlag(t *testing.T) {
+	for _, c := range commands(rootCommand()) {
+		words := strings.Fields(c.CommandPath())
+		if len(words) < 2 {
+			continue
+		}
+		text := page(t, words[1]+".md")
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" && !strings.Contains(text, "--"+f.Name) {
+				t.Errorf("docs/%s.md does not name --%s of %s", words[1], f.Name, c.CommandPath())
+			}
+		})
+	}
+}
+
+// TestPagesNameEveryCheck wants what doctor prints on its page.
+func TestPagesNameEveryCheck(t *testing.T) {
+	text := page(t, "doctor.md")
+	checks := kernel.Preflight()
+	if len(checks) < 5 {
+		t.Fatalf("only %d checks", len(checks))
+	}
+	for _, c := range checks {
+		if !strings.Contains(text, "`"+c.Name+"`") {
+			t.Errorf("docs/doctor.md does not explain %q", c.Name)
+		}
+	}
+	for _, s := range []kernel.State{kernel.OK, kernel.Limited, kernel.Absent, kernel.Missing} {
+		if !strings.Contains(text, "| `"+string(s)+"` |") {
+			t.Errorf("docs/doctor.md does not explain the state %q", s)
+		}
+	}
+}
+
+// TestPagesNameEveryColumn wants the headings of bearcat status on its page.
+func TestPagesNameEveryColumn(t *testing.T) {
+	text := page(t, "status.md")
+	n := uint64(1)
+	var b bytes.Buffer
+	err := status.WriteStatus(&b, status.Status{
+		Hooks: []status.Hook{{Runs: &n, Missed: &n}}, Rings: []status.Ring{{}}, Stages: []status.Stage{{}},
+		Rules: status.Rules{ByRule: map[string]uint64{"r": 1}}, Sinks: []status.Sink{{}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns := 0
+	for line := range strings.Lines(b.String()) {
+		if line = strings.TrimSpace(line); line == "" || strings.ToUpper(line) != line || strings.ToLower(line) == line {
+			continue
+		}
+		for _, name := range strings.Split(line, "  ") {
+			if name = strings.TrimSpace(name); name == "" || name == "STAGE" || name == "IN" || name == "OUT" {
+				continue // explained in words
+			}
+			columns++
+			if !strings.Contains(text, name) && !strings.Contains(strings.ToUpper(text), name) {
+				t.Errorf("docs/status.md does not explain %s", name)
+			}
+		}
+	}
+	if columns < 25 {
+		t.Errorf("only %d columns were found:\n%s", columns, b.String())
+	}
+}
+
+// TestRuleExampleLoads takes the rule file out of docs/rules.md and loads it.
+func TestRuleExampleLoads(t *testing.T) {
+	_, block, ok := strings.Cut(page(t, "rules.md"), "list of rules, macros and lists:\n\n")
+	if !ok {
+		t.Fatal("docs/rules.md has no example file")
+	}
+	var text strings.Builder
+	for line := range strings.Lines(block) {
+		code, ok := strings.CutPrefix(line, "    ")
+		if !ok && strings.TrimSpace(line) != "" {
+			break
+		}
+		text.WriteString(code + "\n")
+	}
+	set, report := rule.Load([]rule.File{{Name: "docs/rules.md", Data: []byte(text.String())}}, rule.Options{})
+	if len(report.Diags) > 0 {
+		t.Errorf("the example is not in order: %v", report.Diags)
+	}
+	if r, ok := set.Rule("Shell with a socket"); !ok || r.Status() != rule.Live {
+		t.Errorf("its rule is not live:\n%s", text.String())
 	}
 }

@@ -74,8 +74,12 @@ func TestRunAlertsWithinASecond(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if took := alert.at.Sub(time.Unix(0, ns)); took > time.Second {
-		t.Errorf("the alert came %v after the exec, want at most 1 s", took)
+	bound := time.Second
+	if guest.Name() != "" {
+		bound = 4 * time.Second // every instruction is emulated
+	}
+	if took := alert.at.Sub(time.Unix(0, ns)); took > bound {
+		t.Errorf("the alert came %v after the exec, want at most %v", took, bound)
 	}
 	for _, e := range a.events() {
 		if e.Type != "alert" {
@@ -86,7 +90,7 @@ func TestRunAlertsWithinASecond(t *testing.T) {
 
 func TestRunDrainsWhenTerminated(t *testing.T) {
 	guest.NeedKernel(t)
-	const n = 300
+	const n = 100
 	s := newStage(t)
 	a := start(t, runOptions{args: []string{"--scope", s.scope(), "--events", "--output", "json"}})
 	s.repeat(n, "/bin/true drained")
@@ -222,10 +226,10 @@ func TestOutputFileIsPrivateAndRotated(t *testing.T) {
 	s := newStage(t)
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	a := start(t, runOptions{
-		config: "output:\n  rotate:\n    size: 256KiB\n    keep: 2\n",
+		config: "output:\n  rotate:\n    size: 64KiB\n    keep: 2\n",
 		args:   []string{"--scope", s.scope(), "--events", "--output", "json", "--output-file", path},
 	})
-	s.repeat(500, "/bin/true rotated")
+	s.repeat(150, "/bin/true rotated")
 	if code, _ := a.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("status %d", code)
 	}
@@ -245,8 +249,8 @@ func TestOutputFileIsPrivateAndRotated(t *testing.T) {
 		if st.Mode() != 0o600 {
 			t.Errorf("%s has mode %v, want 0600 whatever the umask", f, st.Mode())
 		}
-		if st.Size() > 256<<10 {
-			t.Errorf("%s has %d bytes, more than 256 KiB", f, st.Size())
+		if st.Size() > 64<<10 {
+			t.Errorf("%s has %d bytes, more than 64 KiB", f, st.Size())
 		}
 		b, err := os.ReadFile(f)
 		if err != nil {
@@ -359,7 +363,7 @@ func TestMetricsCanBeScraped(t *testing.T) {
 // and wants each exec to be either written or told of as lost.
 func TestNothingIsLostSilently(t *testing.T) {
 	guest.NeedKernel(t)
-	const n = 400
+	const n = 150
 	s := newStage(t)
 	// On one processor, so that the records after the flood show its end.
 	one := unix.CPUSet{}

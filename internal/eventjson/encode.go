@@ -19,9 +19,10 @@ const (
 	MaxParentArgs   = 512
 )
 
-// Encoder writes lines for one host and boot. Its methods may be called from
-// several goroutines.
+// Encoder writes lines for one host and boot. It belongs to one goroutine at a
+// time. What it is given must not be changed later, except for processes.
 type Encoder struct {
+	memos
 	// host and keyPrefix are ready JSON: `"name"` and `"bootid:`.
 	host, keyPrefix string
 }
@@ -166,7 +167,13 @@ func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 		e.process(w, p, whole)
 		w.close()
 		if whole {
-			putAncestors(w, p, alert)
+			switch {
+			case p.Parent == nil:
+			case alert:
+				putAncestors(w, p, true)
+			default:
+				e.ancestors.put(w, p)
+			}
 		}
 	}
 }
@@ -201,11 +208,8 @@ func putExit(w *writer, x *event.ExitInfo) {
 	w.putUint("max_rss", x.MaxRSS)
 }
 
-// putAncestors writes the chain from the parent on.
+// putAncestors writes the chain from the parent on, of which there is one.
 func putAncestors(w *writer, p *event.Process, alert bool) {
-	if p.Parent == nil {
-		return
-	}
 	w.key("ancestors")
 	w.b = append(w.b, '[')
 	a, n := p.Parent, 0

@@ -18,18 +18,18 @@ func (e *Encoder) process(w *writer, p *event.Process, whole bool) {
 	w.b = strconv.AppendUint(w.b, p.Start, 10)
 	w.b = append(w.b, '"')
 	if !whole {
-		putShort(w, p)
+		e.short(w, p)
 		return
 	}
 	putIDs(w, p)
 	putParent(w, p)
-	putCred(w, &p.Cred)
+	e.cred.put(w, p.Cred, putCredOf)
 	w.addStr("user", p.User)
 	w.addStr("group", p.Group)
 	w.addStr("login_user", p.LoginUser)
 	w.putStr("comm", p.Comm)
 	if p.Image != nil {
-		putImage(w, p.Image)
+		e.image(w, p.Image)
 	}
 	if p.Tty.Dev != 0 || p.Tty.Name != "" {
 		w.open("tty")
@@ -39,18 +39,10 @@ func (e *Encoder) process(w *writer, p *event.Process, whole bool) {
 		w.close()
 	}
 	if p.Cgroup != nil {
-		putCgroup(w, p.Cgroup)
+		e.cgroup.put(w, p.Cgroup, putCgroup)
 	}
-	if ns := p.NS; ns != nil {
-		w.open("ns")
-		w.putUint("pid", uint64(ns.Pid))
-		w.putUint("mnt", uint64(ns.Mnt))
-		w.putUint("net", uint64(ns.Net))
-		w.putUint("uts", uint64(ns.Uts))
-		w.putUint("user", uint64(ns.User))
-		w.putUint("cgroup", uint64(ns.Cgroup))
-		w.putUint("ipc", uint64(ns.IPC))
-		w.close()
+	if p.NS != nil {
+		e.ns.put(w, p.NS, putNamespaces)
 	}
 	w.addStr("node", p.Node)
 	w.addFlag("kthread", p.KThread)
@@ -60,8 +52,20 @@ func (e *Encoder) process(w *writer, p *event.Process, whole bool) {
 	w.addUint("exit_ns", p.ExitBoot)
 }
 
-// putShort is the rest of the short form.
-func putShort(w *writer, p *event.Process) {
+func putNamespaces(w *writer, ns *event.Namespaces) {
+	w.open("ns")
+	w.putUint("pid", uint64(ns.Pid))
+	w.putUint("mnt", uint64(ns.Mnt))
+	w.putUint("net", uint64(ns.Net))
+	w.putUint("uts", uint64(ns.Uts))
+	w.putUint("user", uint64(ns.User))
+	w.putUint("cgroup", uint64(ns.Cgroup))
+	w.putUint("ipc", uint64(ns.IPC))
+	w.close()
+}
+
+// short is the rest of the short form.
+func (e *Encoder) short(w *writer, p *event.Process) {
 	w.putUint("ppid", uint64(p.PPid))
 	w.putUint("ns_pid", uint64(p.NSPid))
 	putParent(w, p)
@@ -78,7 +82,7 @@ func putShort(w *writer, p *event.Process) {
 		w.close()
 	}
 	if p.Cgroup != nil {
-		putCgroup(w, p.Cgroup)
+		e.cgroup.put(w, p.Cgroup, putCgroup)
 	}
 	w.addFlag("kthread", p.KThread)
 	w.addTime("start_time", p.Time)
@@ -122,6 +126,8 @@ func parentKey(p *event.Process) event.Key {
 	return p.ParentKey
 }
 
+func putCredOf(w *writer, c event.Cred) { putCred(w, &c) }
+
 func putCred(w *writer, c *event.Cred) {
 	w.putUint("uid", uint64(c.UID))
 	w.putUint("gid", uint64(c.GID))
@@ -148,10 +154,8 @@ func putCred(w *writer, c *event.Cred) {
 	w.addFlag("no_new_privs", c.NoNewPrivs)
 }
 
-func putImage(w *writer, i *event.Image) {
-	w.open("exe")
-	putFile(w, &i.Exe)
-	w.close()
+func (e *Encoder) image(w *writer, i *event.Image) {
+	e.exe.put(w, i.Exe, putFile)
 	w.addStr("filename", i.Filename)
 	w.addStr("script", i.Script)
 	w.addStr("interp", i.Interp)
@@ -159,27 +163,34 @@ func putImage(w *writer, i *event.Image) {
 	w.putInt("argc", int64(i.Argc))
 	w.addFlag("argv_cut", i.ArgvCut)
 	if len(i.Env) > 0 {
-		w.putList("env", i.Env)
+		e.env.put(w, envOf(i.Env), putEnv)
 	}
 	w.addFlag("env_cut", i.EnvCut)
 	w.addStr("cwd", i.Cwd)
-	w.key("fds")
-	w.b = append(w.b, '[')
-	for fd := range i.Stdio {
-		w.sep()
-		w.b = append(w.b, '{')
-		w.putUint("fd", uint64(fd))
-		putStdio(w, &i.Stdio[fd])
-		w.close()
-	}
-	w.b = append(w.b, ']')
+	e.stdio.put(w, i.Stdio, putFds)
 	w.addFlag("setuid", i.SetUID)
 	w.addFlag("setgid", i.SetGID)
 	w.addFlag("filecaps", i.FileCaps)
 	w.addFlag("secure_exec", i.SecureExec)
 }
 
-func putFile(w *writer, f *event.File) {
+func putEnv(w *writer, k envKey) { w.putList("env", k.strings()) }
+
+func putFds(w *writer, fds [3]event.Stdio) {
+	w.key("fds")
+	w.b = append(w.b, '[')
+	for fd := range fds {
+		w.sep()
+		w.b = append(w.b, '{')
+		w.putUint("fd", uint64(fd))
+		putStdio(w, &fds[fd])
+		w.close()
+	}
+	w.b = append(w.b, ']')
+}
+
+func putFile(w *writer, f event.File) {
+	w.open("exe")
 	w.putStr("path", f.Path)
 	w.addStr("root_path", f.RootPath)
 	w.addFlag("unreachable", f.Unreachable)
@@ -199,6 +210,7 @@ func putFile(w *writer, f *event.File) {
 	w.addFlag("deleted", f.Deleted)
 	w.addFlag("overlay", f.Overlay)
 	w.addFlag("upper", f.Upper)
+	w.close()
 }
 
 func putStdio(w *writer, s *event.Stdio) {

@@ -18,6 +18,12 @@ func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
+		for i+8 <= len(s) && plain8(s[i:]) {
+			i += 8
+		}
+		if i == len(s) {
+			break
+		}
 		c := s[i]
 		if asciiPlain[c] {
 			i++
@@ -45,6 +51,18 @@ func AppendString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// plain8 reports whether the first eight bytes of s stand for themselves:
+// printable ASCII, neither quote nor backslash. A byte's high bit is set in
+// one of the terms where it does not, or where one below it does not.
+func plain8(s string) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, slash := v^ones*'"', v^ones*'\\'
+	return (v|(v+ones)|(v-ones*0x20)|(quote-ones)|(slash-ones))&high == 0
 }
 
 func appendASCIIEscape(dst []byte, c byte) []byte {

@@ -1,6 +1,7 @@
 package eventjson
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -20,12 +21,14 @@ func (w *writer) sep() {
 // key appends the name of a member. Names are constants of this package and
 // need no escaping.
 func (w *writer) key(name string) {
-	if c := w.b[len(w.b)-1]; c != '{' {
-		w.b = append(w.b, ',')
+	n := len(w.b)
+	b := slices.Grow(w.b, len(name)+4)
+	if b[n-1] != '{' {
+		b = append(b, ',')
 	}
-	w.b = append(w.b, '"')
-	w.b = append(w.b, name...)
-	w.b = append(w.b, '"', ':')
+	b = append(b, '"')
+	b = append(b, name...)
+	w.b = append(b, '"', ':')
 }
 
 func (w *writer) open(name string) {

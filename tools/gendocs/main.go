@@ -79,7 +79,11 @@ func pages() ([]page, error) {
 			return nil, err
 		}
 	}
-	return out, add("events/README.md", "events.md", commonTables)
+	short, err := members(event.Exit)
+	if err != nil {
+		return nil, err
+	}
+	return out, add("events/README.md", "events.md", func(b *bytes.Buffer) { commonTables(b, short) })
 }
 
 // fieldTables writes a table for each family of fields that have values today,
@@ -161,14 +165,21 @@ func eventTable(b *bytes.Buffer, t event.Type) {
 	}
 }
 
-// commonTables writes the members of all lines, of alerts and notices.
-func commonTables(b *bytes.Buffer) {
-	for _, part := range []struct{ title, in string }{
-		{"On every line", "all"}, {"On every event", "events"}, {"On alerts", "alert"}, {"On notices of lost output", "output_loss"},
-	} {
-		fmt.Fprintf(b, "\n## %s\n\n", part.title)
-		jsonTable(b, func(f eventjson.Field) bool { return f.In == part.in })
+// commonTables writes the members of all lines, of alerts and notices. short
+// are the members of a line with the short form of a process.
+func commonTables(b *bytes.Buffer, short map[string]bool) {
+	part := func(title string, want func(eventjson.Field) bool) {
+		fmt.Fprintf(b, "\n## %s\n\n", title)
+		jsonTable(b, want)
 	}
+	of := func(in string) func(eventjson.Field) bool {
+		return func(f eventjson.Field) bool { return f.In == in }
+	}
+	part("On every line", of("all"))
+	part("On every event", func(f eventjson.Field) bool { return f.In == "events" && short[f.Path] })
+	part("On exec events, and in alerts", func(f eventjson.Field) bool { return f.In == "events" && !short[f.Path] })
+	part("On alerts", of("alert"))
+	part("On notices of lost output", of("output_loss"))
 }
 
 func jsonTable(b *bytes.Buffer, want func(eventjson.Field) bool) {

@@ -89,3 +89,36 @@ func TestWriteSaysWhatFailed(t *testing.T) {
 		t.Errorf("writing into a file gave %v", err)
 	}
 }
+
+// TestShortForm checks what is looked up by writing a line.
+func TestShortForm(t *testing.T) {
+	whole, err := members(event.Exec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := members(event.Exit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, f := range eventjson.Fields() {
+		known[f.Path] = true
+	}
+	for _, m := range []map[string]bool{whole, short} {
+		for path := range m {
+			if !known[path] {
+				t.Errorf("a line has %s, which eventjson.Fields does not list", path)
+			}
+		}
+	}
+	for _, path := range []string{"process.key", "process.exe.path", "process.parent.pid", "boot_ns"} {
+		if !short[path] {
+			t.Errorf("the short form has no %s", path)
+		}
+	}
+	for _, path := range []string{"ancestors[].pid", "process.argv", "process.fds[].socket.remote_port"} {
+		if short[path] || !whole[path] {
+			t.Errorf("%s: short %v, whole %v; want it in the whole form only", path, short[path], whole[path])
+		}
+	}
+}

@@ -53,7 +53,8 @@ var mdLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 func TestLinks(t *testing.T) {
 	n := 0
 	for path, data := range textFiles(t) {
-		if !strings.HasSuffix(path, ".md") {
+		// the heads are parts of pages in docs, from where their links lead
+		if !strings.HasSuffix(path, ".md") || strings.HasPrefix(path, "tools/gendocs/heads/") {
 			continue
 		}
 		for _, m := range mdLink.FindAllSubmatch(data, -1) {
