@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	"github.com/bearcat-hids/bearcat/internal/eventjson"
 	"github.com/bearcat-hids/bearcat/internal/rule"
@@ -16,15 +17,41 @@ import (
 // maxLine bounds one line of recorded events.
 const maxLine = 4 << 20
 
-// expectation is the member "expect" of a recorded line.
-type expectation struct {
+// Expectation is the member "expect" of a recorded line: what rules are to make
+// of its event. A plain list of names is short for these rules and no others.
+type Expectation struct {
 	// Match and NoMatch are names of rules.
 	Match   []string `json:"match"`
-	NoMatch []string `json:"no_match"`
+	NoMatch []string `json:"no_match,omitempty"`
 	// Exact says that no rule beyond those of Match may match.
-	Exact bool `json:"exact"`
+	Exact bool `json:"exact,omitempty"`
 	// Note says in words what the event is.
-	Note string `json:"note"`
+	Note string `json:"note,omitempty"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *Expectation) UnmarshalJSON(b []byte) error {
+	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '[' {
+		*e = Expectation{Exact: true}
+		return json.Unmarshal(b, &e.Match)
+	}
+	type plain Expectation // without this method
+	return json.Unmarshal(b, (*plain)(e))
+}
+
+// Met reports whether the rules that matched are those expected.
+func (e *Expectation) Met(matched []string) bool {
+	for _, n := range e.Match {
+		if !slices.Contains(matched, n) {
+			return false
+		}
+	}
+	for _, n := range matched {
+		if slices.Contains(e.NoMatch, n) || e.Exact && !slices.Contains(e.Match, n) {
+			return false
+		}
+	}
+	return true
 }
 
 // ReadCases reads recorded events, one JSON object a line as Bearcat writes
@@ -70,7 +97,7 @@ func readCase(where string, line []byte) (rule.TestCase, error) {
 		return rule.TestCase{}, fmt.Errorf("reading %s: %w", where, err)
 	}
 	var with struct {
-		Expect expectation `json:"expect"`
+		Expect Expectation `json:"expect"`
 	}
 	if err := json.Unmarshal(line, &with); err != nil {
 		return rule.TestCase{}, fmt.Errorf("reading %s: member \"expect\" is wrong: %w", where, err)

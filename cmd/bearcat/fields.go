@@ -27,7 +27,7 @@ func fieldsCommand() *cobra.Command {
 only those whose name or text has it. Fields that wait for events which are not
 collected yet are left out unless --all is given.`,
 		Example: "  bearcat fields tty\n  bearcat fields --json | jq -r .name",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			enc := json.NewEncoder(cmd.OutOrStdout())

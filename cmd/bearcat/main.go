@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ func main() { os.Exit(Main()) }
 // sentence on standard error, or 2 for a command line that is not understood.
 func Main() int {
 	root := rootCommand()
-	err := root.Execute()
+	err := root.ExecuteContext(context.Background())
 	var code exitCode
 	var usage usageError
 	switch {
@@ -57,7 +58,7 @@ says what of it is suspicious.
 
   bearcat run            watch, and print alerts
   bearcat simulate run --all
-                         set off every rule's case, harmlessly, in another shell
+                         set off its rules, harmlessly, in another shell
   bearcat doctor         what this kernel offers and what is missing
   bearcat rules check F  look for mistakes in a rule file`,
 		Version:       version,
@@ -76,4 +77,14 @@ says what of it is suspicious.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(runCommand(), rulesCommand(), doctorCommand(), statusCommand(), simulateCommand(), fieldsCommand())
 	return root
+}
+
+// usageArgs makes a wrong number of arguments a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
@@ -68,9 +67,9 @@ func readRules(path string) ([]rule.File, error) {
 		return nil, fmt.Errorf("reading rules: %w", err)
 	}
 	if !st.IsDir() {
-		b, err := os.ReadFile(path)
+		b, err := readBounded(path)
 		if err != nil {
-			return nil, fmt.Errorf("reading rules: %w", err)
+			return nil, err
 		}
 		return []rule.File{{Name: path, Data: b}}, nil
 	}
@@ -94,6 +93,21 @@ func readRules(path string) ([]rule.File, error) {
 		return nil, fmt.Errorf("reading rules: there is no .yaml file in %s", path)
 	}
 	return files, nil
+}
+
+// readBounded reads a rule file. What is longer than a rule file can be, such
+// as a device, is not read to its end: the loader refuses it by its size.
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading rules: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, rule.MaxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading rules: %w", err)
+	}
+	return b, nil
 }
 
 func rulesCheckCommand() *cobra.Command {
@@ -188,7 +202,7 @@ func rulesExplainCommand() *cobra.Command {
 		Long: `Shows a rule's condition with its macros and lists filled in, the events and
 fields that it looks at, and what evaluating it costs.`,
 		Example: "  bearcat rules explain \"Shell reads from a network socket\"",
-		Args:    cobra.ExactArgs(1),
+		Args:    usageArgs(cobra.ExactArgs(1)),
 	}
 	paths := ruleFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -209,12 +223,13 @@ func rulesTestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "test RULES EVENTS.jsonl…", Short: "replay recorded events against rules",
 		Long: `Evaluates rules for recorded events: lines that bearcat run --events --output
-json has written. A line may have a member "expect", the list of the rules that
-must match it, and no others; a line without one is only shown. RULES is a file,
-a directory, or "-" for the rules that come with bearcat. The exit code is 1
-when a line comes out otherwise than expected.`,
+json has written. A line may have a member "expect": the list of the rules that
+must match it, and no others, or an object with lists "match" and "no_match". A
+line without one is only shown; one that begins with # is passed over. RULES is
+a file, a directory, or "-" for the rules that come with bearcat. The exit code
+is 1 when a line comes out otherwise than expected.`,
 		Example: "  bearcat run --events --output json --scope pid:$$ --for 10s > seen.jsonl\n  bearcat rules test my.yaml seen.jsonl",
-		Args:    cobra.MinimumNArgs(2),
+		Args:    usageArgs(cobra.MinimumNArgs(2)),
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object a line for each event")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -248,11 +263,11 @@ type replay struct {
 
 // replayLine is the outcome of one event as --json prints it.
 type replayLine struct {
-	At      string    `json:"at"`
-	Type    string    `json:"type"`
-	Matched []string  `json:"matched"`
-	Expect  *[]string `json:"expect,omitempty"`
-	OK      *bool     `json:"ok,omitempty"`
+	At      string             `json:"at"`
+	Type    string             `json:"type"`
+	Matched []string           `json:"matched"`
+	Expect  *rules.Expectation `json:"expect,omitempty"`
+	OK      *bool              `json:"ok,omitempty"`
 }
 
 func (t *replay) file(name string) error {
@@ -288,7 +303,8 @@ func lines(r io.Reader) iter.Seq2[int, textLine] {
 		n := 0
 		for sc.Scan() {
 			n++
-			if len(strings.TrimSpace(sc.Text())) > 0 && !yield(n, textLine{text: sc.Bytes()}) {
+			line := strings.TrimSpace(sc.Text())
+			if line != "" && line[0] != '#' && !yield(n, textLine{text: sc.Bytes()}) {
 				return
 			}
 		}
@@ -307,7 +323,7 @@ func (t *replay) line(at string, text []byte) error {
 		return fmt.Errorf("%s: %w", at, err)
 	}
 	var want struct {
-		Expect *[]string `json:"expect"`
+		Expect *rules.Expectation `json:"expect"`
 	}
 	if err := json.Unmarshal(text, &want); err != nil {
 		return fmt.Errorf("%s: reading \"expect\": %w", at, err)
@@ -317,7 +333,7 @@ func (t *replay) line(at string, text []byte) error {
 	t.matched += len(l.Matched)
 	if l.Expect != nil {
 		t.expected++
-		ok := sameNames(l.Matched, *l.Expect)
+		ok := l.Expect.Met(l.Matched)
 		l.OK = &ok
 		if !ok {
 			t.failed++
@@ -330,13 +346,6 @@ func (t *replay) match(ev *event.Event) []string {
 	names := []string{}
 	t.engine.Match(ev, func(r *rule.Rule) { names = append(names, r.Info().Name) })
 	return names
-}
-
-func sameNames(a, b []string) bool {
-	a, b = slices.Clone(a), slices.Clone(b)
-	slices.Sort(a)
-	slices.Sort(b)
-	return slices.Equal(a, b)
 }
 
 func (t *replay) show(l replayLine) error {
@@ -354,14 +363,22 @@ func (t *replay) show(l replayLine) error {
 	mark := "match"
 	if failed {
 		mark = "WRONG"
-		if len(*l.Expect) == 0 {
-			matched += "; expected none"
-		} else {
-			matched += "; expected " + strings.Join(*l.Expect, ", ")
-		}
+		matched += "; expected " + expected(l.Expect)
 	}
 	_, err := fmt.Fprintf(t.out, "%s  %s  %s: %s\n", mark, termtext.String(l.At), l.Type, termtext.String(matched))
 	return err
+}
+
+// expected says in words what an expectation is.
+func expected(e *rules.Expectation) string {
+	text := "none"
+	if len(e.Match) > 0 {
+		text = strings.Join(e.Match, ", ")
+	}
+	if len(e.NoMatch) > 0 {
+		text += ", not " + strings.Join(e.NoMatch, ", ")
+	}
+	return text
 }
 
 func (t *replay) finish() error {

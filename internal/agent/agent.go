@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/config"
-	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/metrics"
 	table "github.com/bearcat-hids/bearcat/internal/process"
@@ -27,6 +26,10 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/sensor/process"
 	"github.com/bearcat-hids/bearcat/internal/status"
 )
+
+// gcPercent trades memory for time: what the agent holds is small beside what
+// passes through it, and collecting half as often costs a few MiB.
+const gcPercent = 200
 
 // closeTime bounds how long the sinks may take to write out what is left.
 const closeTime = 1500 * time.Millisecond
@@ -63,6 +66,8 @@ type Agent struct {
 	mu       sync.Mutex
 	warnings []string
 	seeded   atomic.Int64
+	// metricsAddr is where metrics are served, "" for nowhere.
+	metricsAddr string
 }
 
 // New builds the pipeline: it loads the programs and opens the outputs.
@@ -153,8 +158,8 @@ func (a *Agent) warn(format string, args ...any) {
 }
 
 // Run attaches the programs and works until ctx is done or an output that
-// nobody can do without has gone. What the kernel has sent by then is still
-// handled.
+// nobody can do without has gone, which is how a pipe into head ends and no
+// error. What the kernel has sent by then is still handled.
 func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -165,40 +170,33 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.seed(); err != nil {
 		return err
 	}
+	debug.SetGCPercent(gcPercent)
 	debug.FreeOSMemory() // what loading and seeding have left behind
 	stopServers := a.serve()
 	defer stopServers()
 	a.banner()
 	err := a.read(ctx)
 	a.farewell()
-	if cause := context.Cause(ctx); err == nil && errors.Is(cause, errOutputGone) {
-		err = cause
-	}
 	return err
 }
 
-// read runs one reader for each ring until ctx is done, then detaches, drains
+// read reads the rings until ctx is done, then detaches the programs, drains
 // the rings and closes the account of what was lost.
 func (a *Agent) read(ctx context.Context) error {
 	// Reading goes on until the programs are detached: what they have sent
 	// is wanted, what they would send meanwhile is not.
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	errs := make(chan error, event.NumClasses)
-	for c := range event.NumClasses {
-		go func() { errs <- a.transport.Read(reading, c, a.pipe) }()
-	}
+	done := make(chan error, 1)
+	go func() { done <- a.transport.Read(reading, a.pipe) }()
 	var err error
-	left := int(event.NumClasses)
 	select {
 	case <-ctx.Done():
-	case err = <-errs: // a reader gave up: nothing works without it
-		left--
-	}
-	err = errors.Join(err, a.sensor.Detach())
-	stop()
-	for range left {
-		err = errors.Join(err, <-errs)
+		err = a.sensor.Detach()
+		stop()
+		err = errors.Join(err, <-done)
+	case err = <-done: // nothing works without it
+		err = errors.Join(err, a.sensor.Detach())
 	}
 	counts, cerr := a.sensor.Streams()
 	if cerr != nil {
@@ -227,6 +225,7 @@ func (a *Agent) serve() (stop func()) {
 		if err != nil {
 			a.warn("there are no metrics: %v", err)
 		} else {
+			a.metricsAddr = s.Addr().String()
 			stops = append(stops, func() {
 				ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 				defer cancel()

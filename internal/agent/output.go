@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/config"
@@ -25,6 +26,7 @@ type output struct {
 	writer   *sink.Writer
 	file     *file.File
 	closed   bool
+	gone     atomic.Bool // whoever read the output has gone; it has been said
 	onClosed func(error)
 }
 
@@ -40,7 +42,10 @@ func openOutput(cfg config.Output, host string, log *slog.Logger) (*output, erro
 	}
 	o.writer = sink.NewWriter(name, format, target, sink.Options{
 		Events: cfg.Events && cfg.Format != "falco-json", Log: log, // Falco has no form for events
-		OnClosed: func(err error) { o.onClosed(fmt.Errorf("%w: %w", errOutputGone, err)) },
+		OnClosed: func(err error) {
+			o.gone.Store(true)
+			o.onClosed(fmt.Errorf("%w: %w", errOutputGone, err))
+		},
 	})
 	return o, nil
 }
@@ -82,8 +87,8 @@ func (o *output) close(ctx context.Context) error {
 	}
 	o.closed = true
 	err := o.writer.Close(ctx)
-	if errors.Is(err, sink.ErrClosed) {
-		return nil // said through onClosed
+	if o.gone.Load() {
+		return nil
 	}
 	return err
 }

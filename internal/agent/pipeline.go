@@ -15,7 +15,8 @@ import (
 )
 
 // pipeline takes records from the rings, one at a time: decode, account, table,
-// rules, sinks. The rings' readers share it under mu.
+// rules, sinks. It works on the reader's goroutine; mu is for the start and
+// the end, which come from others.
 type pipeline struct {
 	mu      sync.Mutex
 	sensor  decoder
@@ -30,8 +31,8 @@ type pipeline struct {
 	match func(*rule.Rule)
 	byRun []atomic.Uint64 // matches by the rule's index
 
-	// resync compares the table with the kernel; it is called on a reader's
-	// goroutine under mu, after a gap in the critical class.
+	// resync compares the table with the kernel; it is called under
+	// mu, after a gap in the critical class.
 	resync     func()
 	wantResync bool
 	nextResync time.Time
@@ -82,7 +83,7 @@ func (p *pipeline) Record(_ event.Class, raw []byte) {
 }
 
 // Flush implements kernel.Handler.
-func (p *pipeline) Flush(event.Class, int) {
+func (p *pipeline) Flush(int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.table.Tick(kernel.BootNow())

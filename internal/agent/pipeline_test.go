@@ -129,7 +129,7 @@ func TestPipelineCountsAndGaps(t *testing.T) {
 			p.Record(event.Critical, raw)
 		}
 	}
-	p.Flush(event.Critical, 1)
+	p.Flush(1)
 	if resyncs != 1 {
 		t.Errorf("after the gaps the table was compared %d times", resyncs)
 	}
@@ -175,7 +175,7 @@ func benchmarkLife(b *testing.B, sinks ...sink.Sink) {
 			p.Record(event.Critical, raw)
 		}
 		if n%256 == 0 {
-			p.Flush(event.Critical, 256)
+			p.Flush(256)
 		}
 	}
 	if lost := p.count.lost[event.Critical].Load(); lost > 0 {

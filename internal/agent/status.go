@@ -27,7 +27,10 @@ func (a *Agent) Status() status.Status {
 	s.Warnings = slices.Clone(a.warnings)
 	a.mu.Unlock()
 	for _, h := range a.sensor.Hooks() {
-		hook := status.Hook{Event: h.Event, Hook: h.Hook, Attached: h.Attached, Note: h.Error, Missed: &h.Missed}
+		hook := status.Hook{Event: h.Event, Hook: h.Hook, Attached: h.Attached, Note: h.Error}
+		if kernel.CountsMisses() {
+			hook.Missed = &h.Missed
+		}
 		if h.Runs > 0 {
 			hook.Runs = &h.Runs
 		}
@@ -140,6 +143,9 @@ func (a *Agent) banner() {
 	fmt.Fprintf(w, "bearcat %s on %s, kernel %s, scope %s\n", s.Version, s.Host, s.Kernel, s.Scope)
 	fmt.Fprintf(w, "  hooks    %s\n", strings.Join(hooks, ", "))
 	fmt.Fprintf(w, "  rules    %d live, %d waiting for events that are not collected yet, %d disabled\n", s.Rules.Live, s.Rules.Waiting, s.Rules.Disabled)
+	if a.metricsAddr != "" {
+		fmt.Fprintf(w, "  metrics  http://%s/metrics\n", a.metricsAddr)
+	}
 	fmt.Fprintf(w, "  missing  %s\n", strings.Join(missing, "; "))
 	fmt.Fprintf(w, "ready after %.2f s, %d processes known\n", time.Since(a.started).Seconds(), a.seeded.Load())
 }
@@ -160,6 +166,6 @@ func (a *Agent) farewell() {
 			missed += *h.Missed
 		}
 	}
-	fmt.Fprintf(a.opts.Banner, "%d events, %d alerts in %.1f s; lost between kernel and agent: %d in %d gaps; skipped by the kernel: %d; not understood: %d; not written: %d\n",
+	fmt.Fprintf(a.opts.Banner, "events: %d, alerts: %d in %.1f s; lost between kernel and agent: %d in %d gaps; skipped by the kernel: %d; not understood: %d; not written: %d\n",
 		a.pipe.count.events.Load(), a.pipe.count.alerts.Load(), s.UptimeSeconds, lost, gaps, missed, a.pipe.count.refused.Load(), dropped)
 }

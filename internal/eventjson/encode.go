@@ -164,7 +164,7 @@ func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 	if p := ev.Proc; p != nil {
 		w.open("process")
 		whole := alert || ev.Type == event.Exec
-		e.process(w, p, whole)
+		e.process(w, p, ev.Type, whole)
 		w.close()
 		if whole {
 			switch {

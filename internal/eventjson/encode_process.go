@@ -8,7 +8,7 @@ import (
 
 // process writes all that is known of a process, or its short form: what tells
 // it from others and says what it is.
-func (e *Encoder) process(w *writer, p *event.Process, whole bool) {
+func (e *Encoder) process(w *writer, p *event.Process, typ event.Type, whole bool) {
 	w.putUint("pid", uint64(p.Pid))
 	w.putUint("start", p.Start)
 	w.key("key")
@@ -18,7 +18,7 @@ func (e *Encoder) process(w *writer, p *event.Process, whole bool) {
 	w.b = strconv.AppendUint(w.b, p.Start, 10)
 	w.b = append(w.b, '"')
 	if !whole {
-		e.short(w, p)
+		e.short(w, p, typ)
 		return
 	}
 	putIDs(w, p)
@@ -64,30 +64,75 @@ func putNamespaces(w *writer, ns *event.Namespaces) {
 	w.close()
 }
 
-// short is the rest of the short form.
-func (e *Encoder) short(w *writer, p *event.Process) {
-	w.putUint("ppid", uint64(p.PPid))
+// short is the rest of the short form. What it says of the program and the
+// parent is mostly that of the line before of the same type.
+func (e *Encoder) short(w *writer, p *event.Process, typ event.Type) {
 	w.putUint("ns_pid", uint64(p.NSPid))
-	putParent(w, p)
-	w.putUint("uid", uint64(p.Cred.UID))
-	w.putUint("euid", uint64(p.Cred.EUID))
-	w.addStr("user", p.User)
-	w.putStr("comm", p.Comm)
+	k := shortKey{
+		ppid: p.PPid, uid: p.Cred.UID, euid: p.Cred.EUID, user: p.User, comm: p.Comm,
+		parent: parentKey(p), cgroup: p.Cgroup, kthread: p.KThread,
+	}
+	if q := p.Parent; q != nil {
+		k.parentKnown, k.parentComm = true, q.Comm
+		if q.Image != nil {
+			k.parentExe, k.parentHasExe = q.Image.Exe.Path, true
+		}
+	}
 	if i := p.Image; i != nil {
-		w.open("exe")
-		w.putStr("path", i.Exe.Path)
-		w.addUint("inode", i.Exe.Inode)
-		w.addFlag("memfd", i.Exe.Memfd)
-		w.addFlag("deleted", i.Exe.Deleted)
-		w.close()
+		k.hasExe, k.exe, k.inode, k.memfd, k.deleted = true, i.Exe.Path, i.Exe.Inode, i.Exe.Memfd, i.Exe.Deleted
 	}
-	if p.Cgroup != nil {
-		e.cgroup.put(w, p.Cgroup, putCgroup)
+	if typ >= event.NumTypes {
+		typ = event.TypeNone
 	}
-	w.addFlag("kthread", p.KThread)
+	e.brief[typ].put(w, k, putShort)
 	w.addTime("start_time", p.Time)
 	w.addUint("exec_ns", p.ExecBoot)
 	w.addUint("exit_ns", p.ExitBoot)
+}
+
+// shortKey is all that putShort writes.
+type shortKey struct {
+	ppid, uid, euid       uint32
+	user, comm            string
+	parent                event.Key
+	parentComm, parentExe string
+	exe                   string
+	inode                 uint64
+	cgroup                *event.Cgroup
+
+	parentKnown, parentHasExe, hasExe, memfd, deleted, kthread bool
+}
+
+func putShort(w *writer, k shortKey) {
+	w.putUint("ppid", uint64(k.ppid))
+	if !k.parent.IsZero() {
+		w.open("parent")
+		w.putUint("pid", uint64(k.parent.Pid))
+		w.putUint("start", k.parent.Start)
+		if k.parentKnown {
+			w.putStr("comm", k.parentComm)
+		}
+		if k.parentHasExe {
+			w.putStr("exe", k.parentExe)
+		}
+		w.close()
+	}
+	w.putUint("uid", uint64(k.uid))
+	w.putUint("euid", uint64(k.euid))
+	w.addStr("user", k.user)
+	w.putStr("comm", k.comm)
+	if k.hasExe {
+		w.open("exe")
+		w.putStr("path", k.exe)
+		w.addUint("inode", k.inode)
+		w.addFlag("memfd", k.memfd)
+		w.addFlag("deleted", k.deleted)
+		w.close()
+	}
+	if k.cgroup != nil {
+		putCgroup(w, k.cgroup)
+	}
+	w.addFlag("kthread", k.kthread)
 }
 
 func putIDs(w *writer, p *event.Process) {

@@ -38,6 +38,8 @@ type memos struct {
 	ns        memo[*event.Namespaces]
 	cgroup    memo[*event.Cgroup]
 	ancestors chainMemo
+	// brief has the short forms of processes, by the type of the event.
+	brief [event.NumTypes]memo[shortKey]
 }
 
 // envKey stands for a list of variables, which are shared between images and

@@ -187,11 +187,15 @@ func Rungs() []Check {
 	return out
 }
 
+// lastLine is the verdict of a load's error, without the verifier's log and
+// without the library's guess at memory limits, which are not the reason where
+// other maps and programs load.
 func lastLine(err error) string {
 	s := strings.TrimSpace(err.Error())
 	if i := strings.LastIndexByte(s, '\n'); i >= 0 {
 		s = strings.TrimSpace(s[i+1:])
 	}
+	s, _, _ = strings.Cut(s, " (MEMLOCK may be too low")
 	return s
 }
 

@@ -41,6 +41,10 @@ type HookStatus struct {
 	Error string `json:"error,omitempty"`
 }
 
+// CountsMisses reports whether the kernel counts the calls that it skips: it
+// does since 5.12.
+func CountsMisses() bool { return ParseVersion(Release()).AtLeast(5, 12) }
+
 // Status asks the kernel for the hook's account.
 func (h *Hook) Status() HookStatus {
 	s := HookStatus{Event: h.Event, Hook: h.Name, Attached: true}

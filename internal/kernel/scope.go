@@ -73,8 +73,8 @@ func CgroupScope(path string) (Scope, error) {
 // ContainerScope looks at the container whose id starts with id: the
 // uppermost control group that has it in its name.
 func ContainerScope(id string) (Scope, error) {
-	if len(id) < 6 || strings.ContainsAny(id, "/*?[") {
-		return Scope{}, fmt.Errorf("container id %q is not usable: give at least its first six digits", id)
+	if len(id) < 4 || strings.ContainsAny(id, "/*?[") {
+		return Scope{}, fmt.Errorf("container id %q is not usable: give at least its first four digits", id)
 	}
 	found := errors.New("found")
 	for _, root := range cgroupMounts() {

@@ -2,15 +2,12 @@ package kernel
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 )
 
@@ -23,12 +20,12 @@ const (
 )
 
 // While records come, the reader looks every busyWait, or at once after a
-// batch of more than a sixteenth of the ring; no record then pays for a
+// round that read more than a sixteenth of a ring; no record then pays for a
 // wake-up. After idleRounds of nothing it asks the next record to wake it and
-// sleeps up to idleWait.
+// sleeps, up to idleWait at a time.
 const (
 	busyWait   = 10 * time.Millisecond
-	idleRounds = 10
+	idleRounds = 3
 	idleWait   = time.Second
 	batchSize  = 512
 )
@@ -41,7 +38,7 @@ type Transport struct {
 
 	received [event.NumClasses]atomic.Uint64
 	bytes    [event.NumClasses]atomic.Uint64
-	wakes    [event.NumClasses]atomic.Uint64
+	wakes    atomic.Uint64
 }
 
 // NewTransport makes the rings. Sizes are in bytes; each must be a power of
@@ -89,15 +86,17 @@ func (t *Transport) Size(c event.Class) int { return t.sizes[c] }
 
 // RingStats is the account of one ring.
 type RingStats struct {
-	// Received counts records read, Bytes their size, Wakes how often the
-	// reader slept and was woken.
-	Received, Bytes, Wakes uint64
+	// Received counts records read, Bytes their size.
+	Received, Bytes uint64
 }
 
 // Stats returns the account of a class's ring; safe at any time.
 func (t *Transport) Stats(c event.Class) RingStats {
-	return RingStats{t.received[c].Load(), t.bytes[c].Load(), t.wakes[c].Load()}
+	return RingStats{t.received[c].Load(), t.bytes[c].Load()}
 }
+
+// Wakes counts how often the reader slept and was woken by a record.
+func (t *Transport) Wakes() uint64 { return t.wakes.Load() }
 
 // Close releases the maps. Read must have returned.
 func (t *Transport) Close() {
@@ -111,30 +110,28 @@ func (t *Transport) Close() {
 	}
 }
 
-// Handler takes what a ring's reader finds. Record gets each record's bytes,
-// which are its own only during the call. Flush is called at the end of each
-// batch, and at least once a second when nothing comes; first says that the
-// batch held records.
+// Handler takes what the rings' reader finds. Record gets each record's bytes,
+// which are its own only during the call; the order is that of the records'
+// times. Flush is called at the end of each batch with the number of its
+// records, and at least once a second when nothing comes.
 type Handler interface {
 	Record(c event.Class, raw []byte)
-	Flush(c event.Class, records int)
+	Flush(records int)
 }
 
-// Read reads a class's ring until ctx is done, then drains what is left.
-func (t *Transport) Read(ctx context.Context, c event.Class, h Handler) error {
-	rd, err := ringbuf.NewReader(t.rings[c])
+// Read reads the rings until ctx is done, then drains what is left.
+func (t *Transport) Read(ctx context.Context, h Handler) error {
+	r, err := newReader(t, h)
 	if err != nil {
-		return fmt.Errorf("opening the %s ring: %w", c, err)
+		return err
 	}
-	defer rd.Close()
-	stop := context.AfterFunc(ctx, func() { _ = rd.Flush() })
-	defer stop()
-	r := ringReader{t: t, rd: rd, c: c, h: h}
+	defer r.close()
+	defer context.AfterFunc(ctx, r.wake)()
 	for idle := 0; ctx.Err() == nil; {
-		if r.bytes < t.sizes[c]/16 {
+		if !r.full {
 			time.Sleep(busyWait)
 		}
-		n, err := r.round(past)
+		n, err := r.round()
 		if err != nil {
 			return err
 		}
@@ -145,67 +142,14 @@ func (t *Transport) Read(ctx context.Context, c event.Class, h Handler) error {
 		if idle++; idle < idleRounds {
 			continue
 		}
-		if err := r.sleep(ctx); err != nil {
+		if idle, err = 0, r.sleep(ctx); err != nil {
 			return err
 		}
-		idle = idleRounds - 2 // two quiet rounds and it sleeps again
 	}
-	_, err = r.round(past)
-	return err
-}
-
-// past is a deadline that has gone by: what is there is read, nothing waits.
-var past = time.Unix(1, 0)
-
-type ringReader struct {
-	t   *Transport
-	rd  *ringbuf.Reader
-	c   event.Class
-	h   Handler
-	rec ringbuf.Record
-	// bytes is what the last round read.
-	bytes int
-}
-
-// sleep has the next record wake the reader. A record that came before the
-// kernel saw that wish is found by the look in between.
-func (r *ringReader) sleep(ctx context.Context) error {
-	if err := r.t.asleep.Put(uint32(r.c), uint32(1)); err != nil {
-		return fmt.Errorf("asking to be woken: %w", err)
-	}
-	n, err := r.round(past)
-	if err != nil || n > 0 || ctx.Err() != nil {
-		return err
-	}
-	if _, err = r.round(time.Now().Add(idleWait)); err != nil {
-		return err
-	}
-	r.t.wakes[r.c].Add(1)
-	return nil
-}
-
-// round waits for records until the deadline and hands on all there are.
-func (r *ringReader) round(deadline time.Time) (int, error) {
-	r.rd.SetDeadline(deadline)
-	n, pending := 0, 0
-	r.bytes = 0
 	for {
-		err := r.rd.ReadInto(&r.rec)
-		if err != nil {
-			r.h.Flush(r.c, pending)
-			if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ringbuf.ErrFlushed) {
-				return n, nil
-			}
-			return n, fmt.Errorf("reading the %s ring: %w", r.c, err)
-		}
-		n++
-		r.bytes += len(r.rec.RawSample)
-		r.t.received[r.c].Add(1)
-		r.t.bytes[r.c].Add(uint64(len(r.rec.RawSample)))
-		r.h.Record(r.c, r.rec.RawSample)
-		if pending++; pending == batchSize {
-			r.h.Flush(r.c, pending)
-			pending = 0
+		n, err := r.round()
+		if err != nil || n == 0 {
+			return err
 		}
 	}
 }

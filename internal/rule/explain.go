@@ -5,16 +5,18 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/rule/ast"
 )
 
-// clean replaces control characters of a rule file, so that what is printed
-// cannot steer a terminal.
+// clean replaces what has no form of its own in a rule file, such as control
+// characters and changes of direction, so that what is printed cannot steer a
+// terminal or show other text than there is.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if !unicode.IsGraphic(r) {
 			return '?'
 		}
 		return r

@@ -26,6 +26,9 @@ import (
 // File is a rule file: its name for messages, and its contents.
 type File = falco.File
 
+// MaxFileSize is the size in bytes up to which a rule file is read.
+const MaxFileSize = falco.MaxFileSize
+
 // Options change how rules are loaded.
 type Options struct {
 	// FalcoStrict adds an error for each rule that Falco would refuse.

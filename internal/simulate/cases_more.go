@@ -63,7 +63,7 @@ func rename(ctx context.Context, e *env) error {
 	feeding := make(chan struct{})
 	go func() {
 		defer close(feeding)
-		for _, wait := range []time.Duration{1200 * time.Millisecond, 300 * time.Millisecond} {
+		for _, wait := range []time.Duration{100 * time.Millisecond, 100 * time.Millisecond} {
 			select {
 			case <-ctx.Done():
 				return

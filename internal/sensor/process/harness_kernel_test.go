@@ -67,13 +67,11 @@ func watch(t *testing.T, o watchOptions) *watcher {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
-	for c := range event.NumClasses {
-		w.done.Go(func() {
-			if err := tr.Read(ctx, c, w); err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	w.done.Go(func() {
+		if err := tr.Read(ctx, w); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(w.stop)
 	return w
 }
@@ -98,11 +96,11 @@ func (w *watcher) stop() {
 }
 
 // Record implements kernel.Handler.
-func (w *watcher) Record(_ event.Class, raw []byte) {
+func (w *watcher) Record(c event.Class, raw []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.tap != nil {
-		w.tap.Record(0, raw)
+		w.tap.Record(c, raw)
 	}
 	var rec event.TaskRecord
 	ok, err := w.sensor.Decode(raw, &rec)
@@ -118,7 +116,7 @@ func (w *watcher) Record(_ event.Class, raw []byte) {
 }
 
 // Flush implements kernel.Handler.
-func (w *watcher) Flush(event.Class, int) {}
+func (w *watcher) Flush(int) {}
 
 // find waits for the last record of a type that satisfies ok.
 func (w *watcher) find(typ event.Type, what string, ok func(*event.TaskRecord) bool) event.TaskRecord {

@@ -117,6 +117,35 @@ func TestComm(t *testing.T) {
 	equal(t, "name changes", w.count(event.Comm, byPid(cmd.Process.Pid)), 1)
 }
 
+// The two rings are read as one stream: a change of name, which travels in the
+// bulk ring, comes behind the fork and exec before it.
+func TestOrderAcrossRings(t *testing.T) {
+	w := watch(t, watchOptions{})
+	for range 20 {
+		if err := exec.Command("sh", "-c", "printf renamed > /proc/$$/comm; exec true").Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(100 * time.Millisecond)
+	w.stop()
+	last := map[event.Key]event.Type{}
+	comms := 0
+	for i := range w.records {
+		r := &w.records[i]
+		if i > 0 && r.Boot+uint64(time.Millisecond) < w.records[i-1].Boot {
+			t.Fatalf("record %d of type %s is %d ns older than the one before", i, r.Type, w.records[i-1].Boot-r.Boot)
+		}
+		if r.Type == event.Comm && r.Comm == "renamed" {
+			comms++
+			if last[r.Key] != event.Exec {
+				t.Errorf("the change of name of %s came behind %s", r.Key, last[r.Key])
+			}
+		}
+		last[r.Key] = r.Type
+	}
+	equal(t, "changes of name", comms, 20)
+}
+
 func TestScopePid(t *testing.T) {
 	stranger := exec.Command("sh", "-c", "while read x; do /bin/true; done")
 	in, err := stranger.StdinPipe()
