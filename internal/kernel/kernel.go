@@ -107,12 +107,13 @@ func CPUs() (int, error) {
 func parsePossible(s string) (int, error) {
 	highest := -1
 	for part := range strings.SplitSeq(s, ",") {
-		_, last, ok := strings.Cut(part, "-")
+		first, last, ok := strings.Cut(part, "-")
 		if !ok {
-			last = part
+			last = first
 		}
+		_, ferr := strconv.Atoi(first)
 		n, err := strconv.Atoi(last)
-		if err != nil || n < 0 || n > 1<<16 {
+		if ferr != nil || err != nil || n < 0 || n > 1<<16 {
 			return 0, fmt.Errorf("the kernel's list of possible CPUs %q is not understood", s)
 		}
 		highest = max(highest, n)
