@@ -110,11 +110,18 @@ func Default() *Config {
 		Scope:  Scope{Kind: ScopeHost},
 		Exec: Exec{
 			ArgvLimit: 64 * KiB, EnvLimit: 64 * KiB,
-			EnvKeys: []string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LD_*", "GLIBC_TUNABLES", "BASH_ENV", "ENV",
-				"PROMPT_COMMAND", "PYTHONPATH", "PYTHONSTARTUP", "PERL5LIB", "PERL5OPT", "RUBYOPT", "NODE_OPTIONS",
-				"JAVA_TOOL_OPTIONS", "HISTFILE", "HISTSIZE", "SSH_CLIENT", "SSH_CONNECTION", "SSH_ORIGINAL_COMMAND",
-				"SUDO_*", "GIT_SSH_COMMAND"},
-			EnvRedact: []string{"*PASS*", "*SECRET*", "*TOKEN*", "*CREDENTIAL*", "*_KEY", "*_KEY_*"},
+			// What can change how a program behaves, where it came from, or
+			// whether a shell keeps its history. TERM, HOME and their like
+			// say what kind of session it is.
+			EnvKeys: []string{"LD_*", "GLIBC_TUNABLES", "GCONV_PATH", "PATH",
+				"PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PERL5LIB", "PERL5OPT",
+				"NODE_OPTIONS", "RUBYOPT", "JAVA_TOOL_OPTIONS", "GIT_SSH_COMMAND",
+				"BASH_ENV", "ENV", "PROMPT_COMMAND",
+				"HISTFILE", "HISTSIZE", "HISTFILESIZE", "HISTCONTROL", "HISTIGNORE",
+				"SSH_*", "SUDO_*", "TERM", "HOME", "USER", "LOGNAME", "SHELL", "PWD",
+				"*_proxy", "KUBERNETES_SERVICE_HOST", "container"},
+			EnvRedact: []string{"*TOKEN*", "*SECRET*", "*PASS*", "*CREDENTIAL*",
+				"*APIKEY*", "*_KEY", "*_KEY_*"},
 		},
 		Rings:  Rings{Critical: 8 * MiB, Bulk: 4 * MiB},
 		Table:  Table{MaxProcesses: 131072, MaxMemory: 256 * MiB, KeepDead: 30 * time.Second},

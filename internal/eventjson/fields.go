@@ -53,7 +53,7 @@ func lineFields() []Field {
 		{"exec.at", "flag", "exec", true, "The program was named by a descriptor, as fexecve does."},
 		{"exec.old_tid", "integer", "exec", true, "Thread that called exec, where that was not the leader of its group."},
 		{"exec.old_exe", "text", "exec", true, "Path of the program that ran in the process before."},
-		{"exec.old_cred", "object", "exec", true, "Credentials before the exec."},
+		{"exec.old_cred", "object", "exec", true, "Credentials before the exec, where they were others than process has."},
 		{"exit", "object", "exit", true, "How the process ended."},
 		{"exit.code", "integer", "exit", false, "Exit status, 0 to 255; 0 when a signal ended the process."},
 		{"exit.signal", "integer", "exit", false, "Number of the signal that ended the process, or 0."},

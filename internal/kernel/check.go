@@ -151,10 +151,11 @@ func checkJIT(text string) Check {
 
 func checkMap() Check {
 	c := Check{Name: "bpf()", State: OK, Detail: "the kernel makes maps"}
+	liftMemlock()
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: uint32(os.Getpagesize())})
 	if err != nil {
 		c.State = Missing
-		c.Detail = "the kernel refuses to make a map: " + err.Error()
+		c.Detail = "the kernel refuses to make a map: " + lastLine(err)
 		c.Advice = "look for missing capabilities above, a seccomp filter of a container runtime, or an LSM policy"
 		return c
 	}

@@ -44,9 +44,7 @@ type Transport struct {
 // NewTransport makes the rings. Sizes are in bytes; each must be a power of
 // two of at least one page.
 func NewTransport(critical, bulk int) (*Transport, error) {
-	// Before 5.11 maps count against the locked-memory limit. Where it cannot
-	// be lifted the maps may still fit, and their error says the rest.
-	_ = rlimit.RemoveMemlock()
+	liftMemlock()
 	t := &Transport{sizes: [event.NumClasses]int{event.Critical: critical, event.Bulk: bulk}}
 	for c, size := range t.sizes {
 		if size < minRingSize || size > maxRingSize || size&(size-1) != 0 {
@@ -73,6 +71,11 @@ func NewTransport(critical, bulk int) (*Transport, error) {
 	t.asleep = m
 	return t, nil
 }
+
+// liftMemlock lifts the limit on locked memory, against which maps count before
+// 5.11. Where it cannot be lifted the maps may still fit, and their error says
+// the rest.
+func liftMemlock() { _ = rlimit.RemoveMemlock() }
 
 // Maps returns the maps by the names that the programs know them by.
 func (t *Transport) Maps() map[string]*ebpf.Map {

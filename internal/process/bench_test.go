@@ -139,7 +139,7 @@ func BenchmarkForkExit(b *testing.B) {
 }
 
 func BenchmarkEnvSelect(b *testing.B) {
-	f, err := NewEnvFilter(DefaultEnvKeys(), DefaultEnvRedact())
+	f, err := NewEnvFilter(defaultEnvKeys(), defaultEnvRedact())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,32 +7,6 @@ import (
 	"strings"
 )
 
-// DefaultEnvKeys are the variables kept of an environment: those that change
-// what a program loads or runs (LD_*, GLIBC_TUNABLES, GCONV_PATH, PATH and the
-// start-up hooks of shells and interpreters), those that hide (HIST*), those
-// that say who came from where (SSH_*, SUDO_*, USER, HOME, …), what is talked
-// to (*_proxy), and what container it is. TZ, LANG and the like say nothing of
-// use to a rule and are left out.
-func DefaultEnvKeys() []string {
-	return []string{
-		"LD_*", "GLIBC_TUNABLES", "GCONV_PATH", "PATH",
-		"PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PERL5LIB", "PERL5OPT",
-		"NODE_OPTIONS", "RUBYOPT", "JAVA_TOOL_OPTIONS",
-		"BASH_ENV", "ENV", "PROMPT_COMMAND",
-		"HISTFILE", "HISTSIZE", "HISTFILESIZE", "HISTCONTROL", "HISTIGNORE",
-		"SSH_*", "SUDO_*", "TERM", "HOME", "USER", "LOGNAME", "SHELL", "PWD",
-		"*_proxy", "KUBERNETES_SERVICE_HOST", "container",
-	}
-}
-
-// DefaultEnvRedact are the keys, in any case, whose values are never kept.
-func DefaultEnvRedact() []string {
-	return []string{
-		"*TOKEN*", "*SECRET*", "*PASSWORD*", "*PASSWD*", "*PASSPHRASE*",
-		"*CREDENTIAL*", "*API_KEY*", "*APIKEY*", "*PRIVATE_KEY*", "*ACCESS_KEY*",
-	}
-}
-
 // redacted stands for what is not kept.
 const redacted = "***"
 

@@ -8,7 +8,7 @@ import (
 
 func defaultEnv(t testing.TB) *EnvFilter {
 	t.Helper()
-	f, err := NewEnvFilter(DefaultEnvKeys(), DefaultEnvRedact())
+	f, err := NewEnvFilter(defaultEnvKeys(), defaultEnvRedact())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,4 +118,24 @@ func FuzzEnvSelect(f *testing.F) {
 			t.Fatal("the block was changed")
 		}
 	})
+}
+
+// defaultEnvKeys and defaultEnvRedact are much like the settings' defaults.
+func defaultEnvKeys() []string {
+	return []string{
+		"LD_*", "GLIBC_TUNABLES", "GCONV_PATH", "PATH",
+		"PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PERL5LIB", "PERL5OPT",
+		"NODE_OPTIONS", "RUBYOPT", "JAVA_TOOL_OPTIONS",
+		"BASH_ENV", "ENV", "PROMPT_COMMAND",
+		"HISTFILE", "HISTSIZE", "HISTFILESIZE", "HISTCONTROL", "HISTIGNORE",
+		"SSH_*", "SUDO_*", "TERM", "HOME", "USER", "LOGNAME", "SHELL", "PWD",
+		"*_proxy", "KUBERNETES_SERVICE_HOST", "container",
+	}
+}
+
+func defaultEnvRedact() []string {
+	return []string{
+		"*TOKEN*", "*SECRET*", "*PASSWORD*", "*PASSWD*", "*PASSPHRASE*",
+		"*CREDENTIAL*", "*API_KEY*", "*APIKEY*", "*PRIVATE_KEY*", "*ACCESS_KEY*",
+	}
 }

@@ -219,6 +219,12 @@ func TestReadProcReal(t *testing.T) {
 	}()
 	p := NewProcFS(ProcConfig{Env: defaultEnv(t)})
 	rec, err := p.ReadProc(uint32(cmd.Process.Pid))
+	// Start returns in the middle of the exec, when the kernel has closed the
+	// descriptors but not laid out arguments and environment yet.
+	for begun := time.Now(); err == nil && len(rec.Image.Env) == 0 && time.Since(begun) < 5*time.Second; {
+		time.Sleep(time.Millisecond)
+		rec, err = p.ReadProc(uint32(cmd.Process.Pid))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
