@@ -5,8 +5,8 @@
  * record leaf first, each behind a '/'; user space turns them round.
  *
  * bpf_loop is missing before 5.17 and its verification grew dearer in 7.0, so
- * the walk is two plain loops: an outer one that calls, and an inner one in a
- * global function, which the verifier checks once. Together they take
+ * the walk is two plain loops: an outer one that calls, and an inner one, each
+ * in a global function, which the verifier checks once. Together they take
  * BC_WALK_OUTER * BC_WALK_STEPS components, more than a path can have.
  */
 #ifndef BEARCAT_PATH_H
@@ -15,8 +15,8 @@
 #include "core_fixes.h"
 #include "scratch.h"
 
-#define BC_WALK_STEPS 48
-#define BC_WALK_OUTER 192
+#define BC_WALK_STEPS 64
+#define BC_WALK_OUTER 128
 
 /* Takes up to BC_WALK_STEPS components; 1 while there is more to walk. */
 __noinline int bc_walk_steps(u32 slot)
@@ -89,6 +89,16 @@ __noinline int bc_walk_steps(u32 slot)
 	return more;
 }
 
+/* A global function as well, so that the loop is verified once and not at each
+ * of the places that walk a path. */
+__noinline int bc_walk_on(u32 slot)
+{
+	for (int i = 0; i < BC_WALK_OUTER; i++)
+		if (!bc_walk_steps(slot))
+			return 0;
+	return 1;
+}
+
 /* Walks from w.dentry and w.mnt and describes what it wrote in *p. */
 static __always_inline void bc_walk(struct bc_scratch *s, u32 slot, struct bc_path *p, u64 dentry,
 				    u64 vfsmnt)
@@ -110,9 +120,7 @@ static __always_inline void bc_walk(struct bc_scratch *s, u32 slot, struct bc_pa
 		s->w.limit = BC_BUF - 3 * BC_SLACK;
 	if (!BPF_CORE_READ((struct dentry *)dentry, d_hash.pprev))
 		s->w.flags |= BC_PATH_UNLINKED;
-	for (int i = 0; i < BC_WALK_OUTER; i++)
-		if (!bc_walk_steps(slot))
-			break;
+	bc_walk_on(slot);
 	p->len = s->w.off - start;
 	p->root_at = s->w.root_at - start;
 	p->flags = s->w.flags;

@@ -34,7 +34,10 @@ func (a *Agent) Status() status.Status {
 		if h.Runs > 0 {
 			hook.Runs = &h.Runs
 		}
-		if h.Missed > 0 {
+		if h.Copies > 0 {
+			hook.Note = fmt.Sprintf("%d copies; missed is a bound", h.Copies)
+		}
+		if h.Missed > 0 && h.Copies == 0 {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("the kernel skipped %d calls of %s", h.Missed, h.Hook))
 		}
 		s.Hooks = append(s.Hooks, hook)
@@ -162,7 +165,7 @@ func (a *Agent) farewell() {
 		dropped += k.Dropped
 	}
 	for _, h := range s.Hooks {
-		if h.Missed != nil {
+		if h.Missed != nil && h.Note == "" {
 			missed += *h.Missed
 		}
 	}

@@ -35,8 +35,11 @@ type HookStatus struct {
 	// Runs is only counted by kernels with bpf_stats enabled.
 	Runs uint64 `json:"runs"`
 	// Missed counts calls that the kernel skipped because the program was
-	// already running on that CPU.
+	// already running on that CPU. Where the program is attached in Copies,
+	// it is the least of their counts, and a bound: what one missed another
+	// has most likely handled.
 	Missed uint64 `json:"missed"`
+	Copies int    `json:"copies,omitempty"`
 	// Error says why the hook is not attached.
 	Error string `json:"error,omitempty"`
 }

@@ -266,8 +266,7 @@ func (s *Sensor) Inventory(fn func(rec *event.TaskRecord)) error {
 }
 
 // Hooks describes the programs, attached or not. Copies of one program count
-// as one: what the kernel skipped for one of them another has handled, so a
-// call is missed where all of them were.
+// as one.
 func (s *Sensor) Hooks() []kernel.HookStatus {
 	var out []kernel.HookStatus
 	at := map[string]int{}
@@ -281,6 +280,7 @@ func (s *Sensor) Hooks() []kernel.HookStatus {
 		}
 		out[i].Runs = max(out[i].Runs, st.Runs)
 		out[i].Missed = min(out[i].Missed, st.Missed)
+		out[i].Copies = 1 + len(s.copies)
 	}
 	if s.coll.Programs[iterProg] != nil {
 		out = append(out, kernel.HookStatus{Event: "inventory", Hook: "iter/task", Attached: true})
