@@ -161,9 +161,15 @@ func (a *Agent) warn(format string, args ...any) {
 // nobody can do without has gone, which is how a pipe into head ends and no
 // error. What the kernel has sent by then is still handled.
 func (a *Agent) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	a.out.onClosed = func(err error) { cancel(err) }
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-a.out.gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	if err := a.sensor.Attach(); err != nil {
 		return err
 	}

@@ -3,10 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/config"
@@ -18,20 +16,18 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/sink/json"
 )
 
-// errOutputGone ends the agent: whoever read its standard output has gone.
-var errOutputGone = errors.New("whoever read the standard output has gone")
-
 // output is where events and alerts go.
 type output struct {
-	writer   *sink.Writer
-	file     *file.File
-	closed   bool
-	gone     atomic.Bool // whoever read the output has gone; it has been said
-	onClosed func(error)
+	writer *sink.Writer
+	file   *file.File
+	closed bool
+	// gone is closed when whoever read the output has gone; it has been said
+	// by then.
+	gone chan struct{}
 }
 
 func openOutput(cfg config.Output, host string, log *slog.Logger) (*output, error) {
-	o := &output{onClosed: func(error) {}}
+	o := &output{gone: make(chan struct{})}
 	name, target, err := o.target(cfg, log)
 	if err != nil {
 		return nil, err
@@ -42,10 +38,7 @@ func openOutput(cfg config.Output, host string, log *slog.Logger) (*output, erro
 	}
 	o.writer = sink.NewWriter(name, format, target, sink.Options{
 		Events: cfg.Events && cfg.Format != "falco-json", Log: log, // Falco has no form for events
-		OnClosed: func(err error) {
-			o.gone.Store(true)
-			o.onClosed(fmt.Errorf("%w: %w", errOutputGone, err))
-		},
+		OnClosed: func(error) { close(o.gone) },
 	})
 	return o, nil
 }
@@ -87,8 +80,10 @@ func (o *output) close(ctx context.Context) error {
 	}
 	o.closed = true
 	err := o.writer.Close(ctx)
-	if o.gone.Load() {
+	select {
+	case <-o.gone:
 		return nil
+	default:
+		return err
 	}
-	return err
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
@@ -44,8 +45,10 @@ type Sensor struct {
 	opts   Options
 	coll   *ebpf.Collection
 	copies []*ebpf.Collection
-	hooks  []*kernel.Hook
 	fails  []kernel.HookStatus
+
+	mu    sync.Mutex
+	hooks []*kernel.Hook
 }
 
 // streamTypes says what the programs' streams carry (enum bc_stream).
@@ -212,7 +215,9 @@ func (s *Sensor) Attach() error {
 			if err != nil {
 				return errors.Join(err, s.Close())
 			}
+			s.mu.Lock()
 			s.hooks = append(s.hooks, hook)
+			s.mu.Unlock()
 		}
 	}
 	return nil
@@ -268,6 +273,8 @@ func (s *Sensor) Inventory(fn func(rec *event.TaskRecord)) error {
 // Hooks describes the programs, attached or not. Copies of one program count
 // as one.
 func (s *Sensor) Hooks() []kernel.HookStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []kernel.HookStatus
 	at := map[string]int{}
 	for _, h := range s.hooks {
@@ -310,6 +317,8 @@ func (s *Sensor) Streams() ([]sensor.StreamCount, error) {
 // Detach stops the flow but keeps the maps, so that the last counts can be
 // read.
 func (s *Sensor) Detach() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var errs []error
 	for _, h := range s.hooks {
 		errs = append(errs, h.Close())
