@@ -10,6 +10,7 @@ package console
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -116,8 +117,13 @@ func (f Format) AppendAlert(dst []byte, a *event.Alert) []byte {
 	if f.opts.Color {
 		dst = append(dst, "\x1b[0m"...)
 	}
-	dst = append(dst, "  "...)
-	dst = termtext.Append(dst, a.Output)
+	// Most outputs begin with the rule's name, as Falco's do; once is enough.
+	if rest, ok := strings.CutPrefix(a.Output, rule.Name); ok && strings.HasPrefix(rest, " ") {
+		dst = termtext.Append(dst, rest)
+	} else {
+		dst = append(dst, "  "...)
+		dst = termtext.Append(dst, a.Output)
+	}
 	dst = append(dst, '\n')
 	if f.opts.Chain && a.Event != nil && a.Event.Proc != nil {
 		dst = append(dst, "             "...) // below the severity

@@ -163,3 +163,20 @@ func FuzzNoControl(f *testing.F) {
 		}
 	})
 }
+
+// An output that begins with the rule's name says it once; one that only
+// begins with the same letters is another text.
+func TestNameIsSaidOnce(t *testing.T) {
+	rule := &event.RuleInfo{Name: "Set-uid shell", Priority: event.Warning}
+	for output, want := range map[string]string{
+		"Set-uid shell (user=ada)": "Set-uid shell (user=ada)\n",
+		"Set-uid shells":           "Set-uid shell  Set-uid shells\n",
+		"something else":           "Set-uid shell  something else\n",
+		"":                         "Set-uid shell  \n",
+	} {
+		line := string(New(Options{}).AppendAlert(nil, &event.Alert{Rule: rule, Output: output}))
+		if _, got, _ := strings.Cut(line, "Set-uid"); "Set-uid"+got != want {
+			t.Errorf("output %q gives %q, want %q", output, "Set-uid"+got, want)
+		}
+	}
+}
