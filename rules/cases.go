@@ -10,12 +10,13 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/eventjson"
 	"github.com/bearcat-hids/bearcat/internal/rule"
 )
 
-// maxLine bounds one line of recorded events.
-const maxLine = 4 << 20
+// maxLine bounds one line of recorded events: 2 MiB of arguments, escaped.
+const maxLine = 32 << 20
 
 // Expectation is the member "expect" of a recorded line: what rules are to make
 // of its event. A plain list of names is short for these rules and no others.
@@ -54,7 +55,16 @@ func (e *Expectation) Met(matched []string) bool {
 	return true
 }
 
-// ReadCases reads recorded events, one JSON object a line as Bearcat writes
+// Recorded is a recorded event.
+type Recorded struct {
+	// At says where it stands: a name and a line number.
+	At    string
+	Event *event.Event
+	// Expect is nil where the line has no such member.
+	Expect *Expectation
+}
+
+// ReadRecorded reads recorded events, one JSON object a line as Bearcat writes
 // them, alerts among them. A line may have one more member that says what
 // rules are to make of it:
 //
@@ -63,8 +73,8 @@ func (e *Expectation) Met(matched []string) bool {
 // Empty lines and lines that begin with # are passed over, and so are lines
 // that hold no event, such as notices of lost output. The sequence ends with
 // the first error. name stands before the line number in messages.
-func ReadCases(name string, r io.Reader) iter.Seq2[rule.TestCase, error] {
-	return func(yield func(rule.TestCase, error) bool) {
+func ReadRecorded(name string, r io.Reader) iter.Seq2[Recorded, error] {
+	return func(yield func(Recorded, error) bool) {
 		sc := bufio.NewScanner(r)
 		sc.Buffer(make([]byte, 0, 64<<10), maxLine)
 		n := 0
@@ -74,7 +84,7 @@ func ReadCases(name string, r io.Reader) iter.Seq2[rule.TestCase, error] {
 			if len(line) == 0 || line[0] == '#' {
 				continue
 			}
-			c, err := readCase(fmt.Sprintf("%s:%d", name, n), line)
+			c, err := readLine(fmt.Sprintf("%s:%d", name, n), line)
 			if errors.Is(err, eventjson.ErrNotEvent) {
 				continue
 			}
@@ -86,25 +96,40 @@ func ReadCases(name string, r io.Reader) iter.Seq2[rule.TestCase, error] {
 			if errors.Is(err, bufio.ErrTooLong) {
 				err = fmt.Errorf("the line is longer than %d bytes: split the file into one object a line", maxLine)
 			}
-			yield(rule.TestCase{}, fmt.Errorf("reading %s:%d: %w", name, n+1, err))
+			yield(Recorded{}, fmt.Errorf("reading %s:%d: %w", name, n+1, err))
 		}
 	}
 }
 
-func readCase(where string, line []byte) (rule.TestCase, error) {
+func readLine(at string, line []byte) (Recorded, error) {
 	ev, err := eventjson.DecodeEvent(line)
 	if err != nil {
-		return rule.TestCase{}, fmt.Errorf("reading %s: %w", where, err)
+		return Recorded{}, fmt.Errorf("reading %s: %w", at, err)
 	}
 	var with struct {
-		Expect Expectation `json:"expect"`
+		Expect *Expectation `json:"expect"`
 	}
 	if err := json.Unmarshal(line, &with); err != nil {
-		return rule.TestCase{}, fmt.Errorf("reading %s: member \"expect\" is wrong: %w", where, err)
+		return Recorded{}, fmt.Errorf("reading %s: member \"expect\" is wrong: %w", at, err)
 	}
-	c := rule.TestCase{Name: where, Event: ev, Match: with.Expect.Match, NoMatch: with.Expect.NoMatch, Exact: with.Expect.Exact}
-	if with.Expect.Note != "" {
-		c.Name += " (" + with.Expect.Note + ")"
+	return Recorded{At: at, Event: ev, Expect: with.Expect}, nil
+}
+
+// ReadCases is ReadRecorded for rule.RunTests; a line without an expectation
+// expects nothing.
+func ReadCases(name string, r io.Reader) iter.Seq2[rule.TestCase, error] {
+	return func(yield func(rule.TestCase, error) bool) {
+		for rec, err := range ReadRecorded(name, r) {
+			c := rule.TestCase{Name: rec.At, Event: rec.Event}
+			if x := rec.Expect; x != nil {
+				c.Match, c.NoMatch, c.Exact = x.Match, x.NoMatch, x.Exact
+				if x.Note != "" {
+					c.Name += " (" + x.Note + ")"
+				}
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
 	}
-	return c, nil
 }

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
-	"github.com/bearcat-hids/bearcat/internal/eventjson"
 	"github.com/bearcat-hids/bearcat/internal/rule"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/bearcat-hids/bearcat/rules"
@@ -276,59 +272,19 @@ func (t *replay) file(name string) error {
 		return fmt.Errorf("reading events: %w", err)
 	}
 	defer f.Close()
-	for at, line := range lines(f) {
-		if line.err != nil {
-			return fmt.Errorf("reading events from %s: %w", name, line.err)
+	for rec, err := range rules.ReadRecorded(name, f) {
+		if err != nil {
+			return err
 		}
-		if err := t.line(fmt.Sprintf("%s:%d", name, at), line.text); err != nil {
+		if err := t.event(rec); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-type textLine struct {
-	text []byte
-	err  error
-}
-
-// maxLine bounds a line: an event with 2 MiB of arguments, escaped.
-const maxLine = 32 << 20
-
-// lines gives the lines of r that are not empty, numbered from 1.
-func lines(r io.Reader) iter.Seq2[int, textLine] {
-	return func(yield func(int, textLine) bool) {
-		sc := bufio.NewScanner(r)
-		sc.Buffer(nil, maxLine)
-		n := 0
-		for sc.Scan() {
-			n++
-			line := strings.TrimSpace(sc.Text())
-			if line != "" && line[0] != '#' && !yield(n, textLine{text: sc.Bytes()}) {
-				return
-			}
-		}
-		if err := sc.Err(); err != nil {
-			yield(n+1, textLine{err: err})
-		}
-	}
-}
-
-func (t *replay) line(at string, text []byte) error {
-	ev, err := eventjson.DecodeEvent(text)
-	if errors.Is(err, eventjson.ErrNotEvent) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", at, err)
-	}
-	var want struct {
-		Expect *rules.Expectation `json:"expect"`
-	}
-	if err := json.Unmarshal(text, &want); err != nil {
-		return fmt.Errorf("%s: reading \"expect\": %w", at, err)
-	}
-	l := replayLine{At: at, Type: ev.Type.String(), Matched: t.match(ev), Expect: want.Expect}
+func (t *replay) event(rec rules.Recorded) error {
+	l := replayLine{At: rec.At, Type: rec.Event.Type.String(), Matched: t.match(rec.Event), Expect: rec.Expect}
 	t.events++
 	t.matched += len(l.Matched)
 	if l.Expect != nil {

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -265,6 +264,3 @@ func (a *Agent) Close() error {
 	}
 	return errors.Join(errs...)
 }
-
-// Pid is the agent's own.
-func (a *Agent) Pid() int { return os.Getpid() }

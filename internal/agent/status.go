@@ -19,7 +19,7 @@ import (
 // be called from any goroutine while Run works.
 func (a *Agent) Status() status.Status {
 	s := status.Status{
-		Version: a.opts.Version, Pid: a.Pid(), Host: a.host, Kernel: kernel.Release(), Scope: a.cfg.Scope.String(),
+		Version: a.opts.Version, Pid: os.Getpid(), Host: a.host, Kernel: kernel.Release(), Scope: a.cfg.Scope.String(),
 		Started: a.started, UptimeSeconds: time.Since(a.started).Seconds(), Process: ownUsage(),
 		Rules: a.ruleStatus(), Table: a.tableStatus(),
 	}

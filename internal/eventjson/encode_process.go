@@ -22,7 +22,7 @@ func (e *Encoder) process(w *writer, p *event.Process, typ event.Type, whole boo
 		return
 	}
 	putIDs(w, p)
-	putParent(w, p)
+	parentOf(p).put(w)
 	e.cred.put(w, p.Cred, putCredOf)
 	w.addStr("user", p.User)
 	w.addStr("group", p.Group)
@@ -70,13 +70,7 @@ func (e *Encoder) short(w *writer, p *event.Process, typ event.Type) {
 	w.putUint("ns_pid", uint64(p.NSPid))
 	k := shortKey{
 		ppid: p.PPid, uid: p.Cred.UID, euid: p.Cred.EUID, user: p.User, comm: p.Comm,
-		parent: parentKey(p), cgroup: p.Cgroup, kthread: p.KThread,
-	}
-	if q := p.Parent; q != nil {
-		k.parentKnown, k.parentComm = true, q.Comm
-		if q.Image != nil {
-			k.parentExe, k.parentHasExe = q.Image.Exe.Path, true
-		}
+		parent: parentOf(p), cgroup: p.Cgroup, kthread: p.KThread,
 	}
 	if i := p.Image; i != nil {
 		k.hasExe, k.exe, k.inode, k.memfd, k.deleted = true, i.Exe.Path, i.Exe.Inode, i.Exe.Memfd, i.Exe.Deleted
@@ -92,31 +86,18 @@ func (e *Encoder) short(w *writer, p *event.Process, typ event.Type) {
 
 // shortKey is all that putShort writes.
 type shortKey struct {
-	ppid, uid, euid       uint32
-	user, comm            string
-	parent                event.Key
-	parentComm, parentExe string
-	exe                   string
-	inode                 uint64
-	cgroup                *event.Cgroup
+	ppid, uid, euid uint32
+	user, comm, exe string
+	inode           uint64
+	parent          parent
+	cgroup          *event.Cgroup
 
-	parentKnown, parentHasExe, hasExe, memfd, deleted, kthread bool
+	hasExe, memfd, deleted, kthread bool
 }
 
 func putShort(w *writer, k shortKey) {
 	w.putUint("ppid", uint64(k.ppid))
-	if !k.parent.IsZero() {
-		w.open("parent")
-		w.putUint("pid", uint64(k.parent.Pid))
-		w.putUint("start", k.parent.Start)
-		if k.parentKnown {
-			w.putStr("comm", k.parentComm)
-		}
-		if k.parentHasExe {
-			w.putStr("exe", k.parentExe)
-		}
-		w.close()
-	}
+	k.parent.put(w)
 	w.putUint("uid", uint64(k.uid))
 	w.putUint("euid", uint64(k.euid))
 	w.addStr("user", k.user)
@@ -145,21 +126,37 @@ func putIDs(w *writer, p *event.Process) {
 	w.putUint("ns_pgid", uint64(p.NSPgid))
 }
 
-// putParent writes the parent's key and, where it is known, enough to read
-// the line by; the whole of it is the first of "ancestors".
-func putParent(w *writer, p *event.Process) {
-	key := parentKey(p)
-	if key.IsZero() {
+// parent is a parent's key and, where it is known, enough to read the line by;
+// the whole of it is the first of "ancestors".
+type parent struct {
+	key           event.Key
+	comm, exe     string
+	known, hasExe bool
+}
+
+func parentOf(p *event.Process) parent {
+	o := parent{key: parentKey(p)}
+	if q := p.Parent; q != nil {
+		o.known, o.comm = true, q.Comm
+		if q.Image != nil {
+			o.hasExe, o.exe = true, q.Image.Exe.Path
+		}
+	}
+	return o
+}
+
+func (o parent) put(w *writer) {
+	if o.key.IsZero() {
 		return
 	}
 	w.open("parent")
-	w.putUint("pid", uint64(key.Pid))
-	w.putUint("start", key.Start)
-	if p.Parent != nil {
-		w.putStr("comm", p.Parent.Comm)
-		if i := p.Parent.Image; i != nil {
-			w.putStr("exe", i.Exe.Path)
-		}
+	w.putUint("pid", uint64(o.key.Pid))
+	w.putUint("start", o.key.Start)
+	if o.known {
+		w.putStr("comm", o.comm)
+	}
+	if o.hasExe {
+		w.putStr("exe", o.exe)
 	}
 	w.close()
 }

@@ -155,7 +155,7 @@ func checkMap() Check {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: uint32(os.Getpagesize())})
 	if err != nil {
 		c.State = Missing
-		c.Detail = "the kernel refuses to make a map: " + lastLine(err)
+		c.Detail = "the kernel refuses to make a map: " + Verdict(err)
 		c.Advice = "look for missing capabilities above, a seccomp filter of a container runtime, or an LSM policy"
 		return c
 	}
@@ -180,7 +180,7 @@ func Rungs() []Check {
 		c := Check{Name: p.name, State: OK, Detail: p.use}
 		if err := p.try(); err != nil {
 			c.State = Absent
-			c.Detail = "not offered: " + lastLine(err)
+			c.Detail = "not offered: " + Verdict(err)
 			c.Advice = "nothing to do: process events use BTF tracepoints"
 		}
 		out = append(out, c)
@@ -188,10 +188,10 @@ func Rungs() []Check {
 	return out
 }
 
-// lastLine is the verdict of a load's error, without the verifier's log and
+// Verdict is the last line of a load's error, without the verifier's log and
 // without the library's guess at memory limits, which are not the reason where
 // other maps and programs load.
-func lastLine(err error) string {
+func Verdict(err error) string {
 	s := strings.TrimSpace(err.Error())
 	if i := strings.LastIndexByte(s, '\n'); i >= 0 {
 		s = strings.TrimSpace(s[i+1:])

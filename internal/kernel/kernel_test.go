@@ -127,12 +127,12 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-func TestLastLine(t *testing.T) {
+func TestVerdict(t *testing.T) {
 	err := fmt.Errorf("load program: %w", errors.New("operation not permitted (MEMLOCK may be too low, consider x)"))
-	if got := lastLine(err); got != "load program: operation not permitted" {
+	if got := Verdict(err); got != "load program: operation not permitted" {
 		t.Errorf("the verdict is %q", got)
 	}
-	if got := lastLine(errors.New("a\nlog\nR1 is bad\n")); got != "R1 is bad" {
+	if got := Verdict(errors.New("a\nlog\nR1 is bad\n")); got != "R1 is bad" {
 		t.Errorf("the verdict is %q", got)
 	}
 }

@@ -119,7 +119,6 @@ func (r *reader) sleep(ctx context.Context) error {
 			return fmt.Errorf("waiting for records: %w", err)
 		}
 		if n > 0 {
-			r.t.wakes.Add(1)
 			return nil
 		}
 		r.h.Flush(0)

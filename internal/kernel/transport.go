@@ -38,7 +38,6 @@ type Transport struct {
 
 	received [event.NumClasses]atomic.Uint64
 	bytes    [event.NumClasses]atomic.Uint64
-	wakes    atomic.Uint64
 }
 
 // NewTransport makes the rings. Sizes are in bytes; each must be a power of
@@ -97,9 +96,6 @@ type RingStats struct {
 func (t *Transport) Stats(c event.Class) RingStats {
 	return RingStats{t.received[c].Load(), t.bytes[c].Load()}
 }
-
-// Wakes counts how often the reader slept and was woken by a record.
-func (t *Transport) Wakes() uint64 { return t.wakes.Load() }
 
 // Close releases the maps. Read must have returned.
 func (t *Transport) Close() {

@@ -2,10 +2,8 @@ package rule
 
 import (
 	"fmt"
-	"io"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 )
@@ -116,26 +114,4 @@ func (res *TestResult) run(engine *Engine, c TestCase) {
 			}
 		}
 	}
-}
-
-// OK reports whether all cases came out as they say.
-func (res *TestResult) OK() bool { return len(res.Failures) == 0 }
-
-// WriteText writes the failures and a summary, for people.
-func (res *TestResult) WriteText(w io.Writer) error {
-	var b strings.Builder
-	for _, f := range res.Failures {
-		fmt.Fprintf(&b, "%s: %s\n", clean(f.Case), clean(f.Problem))
-	}
-	for _, n := range res.NoMatchingCase {
-		fmt.Fprintf(&b, "rule %q has no case that it matches\n", clean(n))
-	}
-	for _, n := range res.NoOtherCase {
-		fmt.Fprintf(&b, "rule %q has no case that it must not match\n", clean(n))
-	}
-	fmt.Fprintf(&b, "%d cases, %d failures\n", res.Cases, len(res.Failures))
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("writing the test result: %w", err)
-	}
-	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
@@ -112,7 +111,7 @@ func New(t *kernel.Transport, o Options) (*Sensor, error) {
 		if s.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
 			return nil, fmt.Errorf("loading the process programs: %w", err)
 		}
-		s.fails = append(s.fails, kernel.HookStatus{Event: "inventory", Hook: "iter/task", Error: short(iterErr)})
+		s.fails = append(s.fails, kernel.HookStatus{Event: "inventory", Hook: "iter/task", Error: kernel.Verdict(iterErr)})
 	}
 	s.decoder = newDecoder(o.Env)
 	for n := 1; n < copies; n++ {
@@ -362,7 +361,7 @@ func Probe(t *kernel.Transport) ([]kernel.HookStatus, error) {
 		}
 		coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: t.Maps()})
 		if err != nil {
-			st.Error = short(err)
+			st.Error = kernel.Verdict(err)
 		} else {
 			st.Attached = true
 			coll.Close()
@@ -370,13 +369,4 @@ func Probe(t *kernel.Transport) ([]kernel.HookStatus, error) {
 		out = append(out, st)
 	}
 	return out, nil
-}
-
-// short is an error's last line: the verifier's verdict without its log.
-func short(err error) string {
-	s := strings.TrimSpace(err.Error())
-	if i := strings.LastIndexByte(s, '\n'); i >= 0 {
-		s = strings.TrimSpace(s[i+1:])
-	}
-	return s
 }
