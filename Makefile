@@ -13,7 +13,7 @@ COUNTS   := bin/counts
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test checks test-unit test-vm test-kernels test-native \
-	bench generate generate-check fuzz deps clean vmrun
+	test-attack test-benign bench generate generate-check fuzz deps clean vmrun
 
 help: ## list the targets
 	@sed -n 's/^\([a-z -]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r t d; do printf '  %-20s %s\n' "$$t" "$$d"; done
@@ -33,7 +33,7 @@ deps: ## install the packages that the tests need
 	@tools/deps/install.sh
 
 # Every part runs even when one before it failed, so that one run tells all.
-test: deps vmrun ## run everything: checks, unit tests, kernel tests everywhere
+test: deps vmrun build ## run everything: checks, unit tests, kernel tests everywhere
 	@rm -rf $(COUNTS) && mkdir -p $(COUNTS); bad=; \
 	$(MAKE) -s --no-print-directory checks || bad="$$bad checks"; \
 	echo "== unit tests"; $(VMRUN) unit -summary $(COUNTS)/unit || bad="$$bad unit"; \
@@ -51,11 +51,22 @@ checks: ## check formatting, vet, and that generated files are fresh
 test-unit: vmrun ## run the tests that need no kernel of their own
 	@$(VMRUN) unit
 
-test-vm test-kernels: vmrun ## run the kernel tests natively and in guests (ARGS="-kernels 6.1 -run Name ./package")
+test-vm test-kernels: vmrun build ## run the kernel tests natively and in guests (ARGS="-kernels 6.1 -run Name ./package")
 	@$(VMRUN) matrix $(ARGS)
 
 test-native: vmrun ## run the kernel tests on this machine only
 	@$(VMRUN) matrix -kernels native $(ARGS)
+
+# Each prints a table: what, on which kernel, by which rule, after how long.
+KERNELS   ?= 6.1,6.12,7.3
+SCENARIOS = $(VMRUN) matrix -j 1 -kernels $(KERNELS) -e BEARCAT_SCENARIOS=all -logs bin/$@-logs $(ARGS)
+scenario_table = echo; sed -n 's/^.*_kernel_test.go:[0-9]*: \(| .* |\)$$/\1/p' bin/$@-logs/*.log
+
+test-attack: vmrun build ## run the attacks in guests and print which rule told each (KERNELS=6.12 for one)
+	@$(SCENARIOS) -run 'TestAttacks|TestSimulations' ./test/attack; s=$$?; $(scenario_table); exit $$s
+
+test-benign: vmrun build ## run ordinary work in guests and print what alerts (KERNELS=6.12 for one)
+	@$(SCENARIOS) -run TestOrdinaryWork ./test/benign; s=$$?; $(scenario_table); exit $$s
 
 bench: ## measure what Bearcat costs
 	@if [ -x test/bench/run.sh ]; then exec test/bench/run.sh; else echo "test/bench/run.sh is not there: nothing to measure with" >&2; exit 1; fi

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +13,15 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/rule"
 )
 
-const huntTag = "bearcat_hunt"
+// huntTag marks rules that are off for their many findings, optionalTag those that
+// are off for what they cost, countedTag those whose matches others count.
+const (
+	huntTag     = "bearcat_hunt"
+	optionalTag = "bearcat_optional"
+	countedTag  = "bearcat_counted"
+)
+
+func tagged(r *rule.Rule, tag string) bool { return slices.Contains(r.Info().Tags, tag) }
 
 // load loads the shipped rules, then extra as a file of the user's.
 func load(t *testing.T, extra string) *rule.Set {
@@ -63,6 +72,23 @@ func readCases(t *testing.T, name string) []rule.TestCase {
 	return out
 }
 
+// packCases are the events of all packs, but for those of the hunting rules and
+// those that belong to no rule.
+func packCases(t *testing.T) []rule.TestCase {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []rule.TestCase
+	for _, f := range files {
+		if name := filepath.Base(f); name != "process_hunt.jsonl" && name != "benign.jsonl" {
+			out = append(out, readCases(t, name)...)
+		}
+	}
+	return out
+}
+
 func run(t *testing.T, set *rule.Set, cases []rule.TestCase) *rule.TestResult {
 	t.Helper()
 	res, err := rule.RunTests(set, func(yield func(rule.TestCase, error) bool) {
@@ -81,14 +107,14 @@ func run(t *testing.T, set *rule.Set, cases []rule.TestCase) *rule.TestResult {
 	return res
 }
 
-func TestProcessRules(t *testing.T) {
+func TestShippedRules(t *testing.T) {
 	set := load(t, "")
 	for _, r := range set.Rules() {
 		if r.Status() == rule.Waiting {
 			t.Errorf("rule %q waits for %s: the pack is for what works today", r.Info().Name, r.Reason())
 		}
 	}
-	run(t, set, readCases(t, "process.jsonl"))
+	run(t, set, packCases(t))
 }
 
 func TestHuntingRules(t *testing.T) {
@@ -98,7 +124,7 @@ func TestHuntingRules(t *testing.T) {
 
 func TestEveryRuleHasCases(t *testing.T) {
 	match, noMatch := map[string]bool{}, map[string]bool{}
-	for _, c := range append(readCases(t, "process.jsonl"), readCases(t, "process_hunt.jsonl")...) {
+	for _, c := range append(packCases(t), readCases(t, "process_hunt.jsonl")...) {
 		for _, n := range c.Match {
 			match[n] = true
 		}
@@ -107,6 +133,9 @@ func TestEveryRuleHasCases(t *testing.T) {
 		}
 	}
 	for _, r := range load(t, "").Rules() {
+		if r.Correlates() || tagged(r, countedTag) {
+			continue // TestCorrelations has theirs
+		}
 		if n := r.Info().Name; !match[n] || !noMatch[n] {
 			t.Errorf("rule %q needs an event that it matches (has: %v) and one that it must not match (has: %v)", n, match[n], noMatch[n])
 		}
@@ -122,9 +151,9 @@ func TestBenignHost(t *testing.T) {
 	engine := rule.NewEngine(set, rule.MatchAll)
 	quiet := 0
 	for _, c := range cases {
-		engine.Match(c.Event, func(r *rule.Rule) {
+		engine.Alerts(c.Event, func(r *rule.Rule, a *event.Alert) {
 			if r.Info().Priority <= event.Notice {
-				t.Errorf("%s: %s alerts on an ordinary event: %s", c.Name, r.Info().Name, r.Alert(c.Event).Output)
+				t.Errorf("%s: %s alerts on an ordinary event: %s", c.Name, r.Info().Name, a.Output)
 				return
 			}
 			quiet++
@@ -143,11 +172,14 @@ func TestRuleForm(t *testing.T) {
 			t.Errorf("rule %q stands twice", i.Name)
 		}
 		names[i.Name] = true
+		if tagged(r, countedTag) {
+			continue
+		}
 		hunt := slices.Contains(i.Tags, huntTag)
 		if hunt != (i.Priority > event.Notice) {
 			t.Errorf("rule %q: rules below Notice are for hunting and carry the tag %s, others do not", i.Name, huntTag)
 		}
-		if r.Status() == rule.Disabled && !hunt {
+		if r.Status() == rule.Disabled && !hunt && !tagged(r, optionalTag) {
 			t.Errorf("rule %q is off and not tagged %s", i.Name, huntTag)
 		}
 		technique := slices.ContainsFunc(i.Tags, func(s string) bool { return len(s) > 4 && s[0] == 'T' && s[1] >= '0' && s[1] <= '9' })
@@ -158,7 +190,13 @@ func TestRuleForm(t *testing.T) {
 		if !strings.HasSuffix(strings.TrimSpace(i.Desc), ".") {
 			t.Errorf("rule %q: its description does not end as a sentence", i.Name)
 		}
-		if types := r.EventNames(); len(types) == 0 {
+		if i.FalsePositives == "" {
+			t.Errorf("rule %q does not say what sets it off by mistake", i.Name)
+		}
+		if pos := r.Pos(); !strings.HasSuffix(pos.File, "/process.yaml") && i.Response == "" {
+			t.Errorf("rule %q does not say what to do about it, and its description is not the place", i.Name)
+		}
+		if types := r.EventNames(); len(types) == 0 && !r.Correlates() {
 			t.Errorf("rule %q does not restrict evt.type", i.Name)
 		}
 	}
@@ -167,9 +205,8 @@ func TestRuleForm(t *testing.T) {
 func TestOutputsAreFilled(t *testing.T) {
 	set := load(t, "")
 	engine := rule.NewEngine(set, rule.MatchAll)
-	for _, c := range readCases(t, "process.jsonl") {
-		engine.Match(c.Event, func(r *rule.Rule) {
-			a := r.Alert(c.Event)
+	for _, c := range packCases(t) {
+		engine.Alerts(c.Event, func(r *rule.Rule, a *event.Alert) {
 			if !strings.HasPrefix(a.Output, r.Info().Name+" (") {
 				t.Errorf("%s: the output begins with something else than the rule's name: %s", c.Name, a.Output)
 			}

@@ -13,6 +13,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/bearcat-hids/bearcat/internal/rule"
 )
@@ -23,14 +24,18 @@ var packs embed.FS
 // FS returns the tree of the shipped packs: DIRECTORY/NAME.yaml.
 func FS() fs.FS { return packs }
 
-// Files returns the shipped rule files in the order in which they are loaded.
-// Their names begin with "builtin:", so that a message about one is not taken
+// first are the packs whose lists and macros the others use.
+var first = []string{"bearcat/process.yaml", "bearcat/common.yaml"}
+
+// Files returns the shipped rule files in the order in which they are loaded:
+// those that others build on, then the rest by name. Their names begin with "builtin:", so that a message about one is not taken
 // for a file of the host.
 func Files() ([]rule.File, error) {
 	names, err := fs.Glob(packs, "*/*.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("listing the built-in rules: %w", err)
 	}
+	names = append(slices.Clone(first), slices.DeleteFunc(names, func(n string) bool { return slices.Contains(first, n) })...)
 	var out []rule.File
 	for _, n := range names {
 		data, err := fs.ReadFile(packs, n)

@@ -140,6 +140,97 @@ static __always_inline int fix_read_mount(struct bc_mount *o, u64 mount)
 	return bpf_core_read(&o->root, 8, &m->mnt.mnt_root);
 }
 
+/* 7.0 put a filename's fields into a struct of their own; the name is still the
+ * first. The opcode, and where the result is, moved with 5.19 (commit
+ * cef216fc32d7 "io_uring: explicitly keep a CQE in io_kiocb"). */
+struct filename___old {
+	const char *name;
+} preserve;
+
+static __always_inline u64 fix_filename(struct filename *f)
+{
+	struct filename___old *o = (void *)f;
+	u64 name = 0;
+
+	if (bpf_core_field_exists(o->name))
+		return (u64)BPF_CORE_READ(o, name);
+	bpf_probe_read_kernel(&name, sizeof(name), (void *)f);
+	return name;
+}
+
+/* 7.0 wraps the names of requests, which are copied early and completed late
+ * (struct delayed_filename); the pointer is the same. */
+struct delayed_filename {
+	struct filename *__incomplete_filename;
+} preserve;
+
+struct io_open___delayed {
+	struct delayed_filename filename;
+} preserve;
+
+struct io_unlink___delayed {
+	struct delayed_filename filename;
+} preserve;
+
+struct io_mkdir___delayed {
+	struct delayed_filename filename;
+} preserve;
+
+struct io_rename___delayed {
+	struct delayed_filename oldpath, newpath;
+} preserve;
+
+struct io_link___delayed {
+	struct delayed_filename oldpath, newpath;
+} preserve;
+
+#define fix_uring_name(req, type, field)                                                           \
+	(bpf_core_type_exists(struct delayed_filename)                                             \
+		 ? BPF_CORE_READ((struct type##___delayed *)(req), field.__incomplete_filename)    \
+		 : BPF_CORE_READ((struct type *)(req), field))
+
+struct io_cqe___new {
+	s32 res;
+	u32 flags; /* of the result; before there is one, the descriptor */
+} preserve;
+
+struct io_kiocb___new {
+	u8 opcode;
+	struct io_cqe___new cqe;
+} preserve;
+
+struct io_kiocb___old {
+	u8 opcode;
+	s32 result;
+} preserve;
+
+static __always_inline u8 fix_uring_opcode(u64 req)
+{
+	return BPF_CORE_READ((struct io_kiocb___new *)req, opcode);
+}
+
+/* The descriptor of an operation that has not been tried; -1 before 5.19, which
+ * does not keep it. */
+static __always_inline s32 fix_uring_fd(u64 req)
+{
+	struct io_kiocb___new *n = (void *)req;
+
+	if (bpf_core_field_exists(n->cqe))
+		return BPF_CORE_READ(n, cqe.flags);
+	return -1;
+}
+
+/* The result of an operation. */
+static __always_inline s32 fix_uring_res(u64 req)
+{
+	struct io_kiocb___new *n = (void *)req;
+	struct io_kiocb___old *o = (void *)req;
+
+	if (bpf_core_field_exists(n->cqe))
+		return BPF_CORE_READ(n, cqe.res);
+	return BPF_CORE_READ(o, result);
+}
+
 struct bc_caps {
 	u64 inheritable, permitted, effective, bounding, ambient;
 };

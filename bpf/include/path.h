@@ -118,7 +118,9 @@ static __always_inline void bc_walk(struct bc_scratch *s, u32 slot, struct bc_pa
 	s->w.limit = start + s->w.path_max;
 	if (s->w.limit > BC_BUF - 3 * BC_SLACK)
 		s->w.limit = BC_BUF - 3 * BC_SLACK;
-	if (!BPF_CORE_READ((struct dentry *)dentry, d_hash.pprev))
+	/* The root of a file system is in no directory, and yet there. */
+	if (!BPF_CORE_READ((struct dentry *)dentry, d_hash.pprev) &&
+	    (u64)BPF_CORE_READ((struct dentry *)dentry, d_parent) != dentry)
 		s->w.flags |= BC_PATH_UNLINKED;
 	bc_walk_on(slot);
 	p->len = s->w.off - start;

@@ -15,6 +15,7 @@ enum bc_kind {
 	BC_COMM = 4,
 	BC_CHUNK = 5, /* a piece of argv or environment, before its BC_EXEC */
 	BC_TASK = 6,  /* the task iterator: a process that is already there */
+	BC_CALL = 7,  /* a system call, or an operation like one */
 };
 
 /*
@@ -28,7 +29,21 @@ enum bc_stream {
 	BC_STREAM_FORK = 1,
 	BC_STREAM_EXIT = 2,
 	BC_STREAM_COMM = 3,
-	BC_STREAMS = 4,
+	BC_STREAM_CALL = 4,      /* calls of the critical class */
+	BC_STREAM_CALL_BULK = 5, /* and of the bulk class */
+	BC_STREAM_TCP = 6,
+	BC_STREAM_MODULE = 7,
+	/* From here on, operations of io_uring, one stream for each function. */
+	BC_STREAM_URING_SUBMIT = 8,
+	BC_STREAM_URING_OPEN = 9,
+	BC_STREAM_URING_RENAME = 10,
+	BC_STREAM_URING_UNLINK = 11,
+	BC_STREAM_URING_MKDIR = 12,
+	BC_STREAM_URING_SYMLINK = 13,
+	BC_STREAM_URING_LINK = 14,
+	BC_STREAM_URING_CONNECT = 15,
+	BC_STREAM_CLOSE = 16,
+	BC_STREAMS = 24,
 	BC_COPIES_MAX = 4,
 };
 
@@ -183,6 +198,92 @@ struct bc_comm {
 	struct bc_key key;
 	u8 old_comm[16];
 	u8 new_comm[16];
+};
+
+/* What a BC_CALL tells of, where that is not the call numbered nr itself. */
+enum bc_op {
+	BC_OP_CALL = 0,
+	BC_OP_DNS = 1,    /* a message to or from a name server, in DATA */
+	BC_OP_PASSFD = 2, /* descriptors sent through a unix socket */
+	BC_OP_TCP = 3,    /* args: old and new state, bytes sent and received, ns */
+	BC_OP_MODULE = 4, /* a module was loaded: its name in TEXT, args[0] its taints */
+	BC_OP_URING = 5,  /* args: opcode and descriptor of an operation that was submitted */
+	BC_OP_OPS = 6,
+};
+
+enum bc_call_flags {
+	BC_CALL_COMPAT = 1, /* nr is of the 32-bit table */
+	BC_CALL_IN = 2,     /* BC_OP_DNS: received */
+	BC_CALL_STREAM = 4, /* BC_OP_DNS: over TCP */
+	BC_CALL_URING = 8,
+};
+
+/*
+ * A system call on its return. Behind it come sections, each a struct bc_sec
+ * at a multiple of 8 bytes and its contents.
+ */
+struct bc_call {
+	struct bc_hdr hdr;
+	struct bc_key key;
+	s64 ret;
+	u64 args[6];
+	u64 caps; /* effective */
+	u32 nr;
+	u32 flags;
+	u32 uid, gid, euid, egid;
+	u32 op;
+	u32 pad;
+	u8 comm[16];
+};
+
+enum bc_sec_tag {
+	BC_SEC_TEXT = 1, /* a string of the caller; slot 0 or 1 a path's, 2 a name's */
+	BC_SEC_BASE = 2, /* struct bc_path and its bytes: where path 0 or 1 starts */
+	BC_SEC_FD = 3,   /* struct bc_fd and its path or names; slot 0 or 1 */
+	BC_SEC_ADDR = 4, /* a socket address as passed */
+	BC_SEC_DATA = 5, /* bytes as passed */
+	BC_SEC_CRED = 6, /* struct bc_cred, after the call */
+	BC_SEC_INSNS = 7, /* struct bc_insns */
+};
+
+enum bc_sec_flags {
+	BC_SEC_CUT = 1,
+	BC_SEC_UNREADABLE = 2,
+};
+
+struct bc_sec {
+	u8 tag;
+	u8 slot;
+	u16 flags;
+	u32 len;
+};
+
+struct bc_fd {
+	s32 num;
+	u32 open;  /* 0: nothing stands behind it */
+	u32 fmode; /* the kernel's f_mode */
+	u32 fflags;
+	struct bc_file file;
+	struct bc_path path;
+	struct bc_sock sock;
+};
+
+/* An open file of a list, and behind it the section that describes it. */
+struct bc_listed {
+	struct bc_key key;
+	s64 pos;
+	u32 tid; /* of a thread with descriptors of its own */
+	u32 len; /* of all */
+};
+
+#define BC_HELPERS_MAX 32
+
+struct bc_insns {
+	u32 count;   /* instructions there are */
+	u32 looked;  /* instructions looked at */
+	u32 helpers; /* of these, calls of distinct helpers, at most BC_HELPERS_MAX told */
+	u32 pad;
+	u32 helper[BC_HELPERS_MAX];
 };
 
 #define BC_CHUNK_BYTES 32768

@@ -62,6 +62,30 @@ static __always_inline bool bc_cgroup_in_scope(struct task_struct *t)
 	return false;
 }
 
+/* The same for a task that the verifier does not track. */
+static __always_inline bool bc_task_in_cgroup(u64 task)
+{
+	u64 set = (u64)BPF_CORE_READ((struct task_struct *)task, cgroups);
+	struct cgroup *cg;
+	u64 css = 0;
+
+	if (scope_subsys >= 0) {
+		bpf_probe_read_kernel(&css, sizeof(css),
+				      (void *)(set + bpf_core_field_offset(struct css_set, subsys) +
+					       8 * (u32)scope_subsys));
+	} else {
+		css = (u64)BPF_CORE_READ((struct css_set *)set, dfl_cgrp) +
+		      bpf_core_field_offset(struct cgroup, self);
+	}
+	for (int i = 0; i < BC_CGROUP_DEPTH && css; i++) {
+		cg = BPF_CORE_READ((struct cgroup_subsys_state *)css, cgroup);
+		if (BPF_CORE_READ(cg, kn, id) == scope_cgroup)
+			return true;
+		css = (u64)BPF_CORE_READ((struct cgroup_subsys_state *)css, parent);
+	}
+	return false;
+}
+
 static __always_inline bool bc_in_scope(struct task_struct *t)
 {
 	u32 tgid = t->tgid;

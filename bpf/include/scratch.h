@@ -32,6 +32,15 @@ struct bc_work {
 	u32 env;
 	struct bc_key key;
 	u32 tid;
+	s32 fdnum;
+	u64 task; /* the caller */
+	u64 file; /* the struct file to describe */
+	/* A message: where it lies in the caller's memory, its bytes; the same of
+	 * its address and of its control data. */
+	u64 msg, msg_len, addr, addr_len, control, control_len;
+	u32 port; /* that it goes to or comes from */
+	u32 family;
+	u32 busy; /* somebody works in this slot; see the users that guard theirs */
 	u32 pad;
 };
 

@@ -8,6 +8,7 @@
 
 #define S_IFMT 0170000
 #define S_IFIFO 0010000
+#define S_IFCHR 0020000
 #define S_IFSOCK 0140000
 #define PIPEFS_MAGIC 0x50495045
 #define AF_UNIX 1
@@ -50,7 +51,8 @@ static __always_inline void bc_fill_sock(struct bc_scratch *s, struct bc_sock *o
 	if (bpf_core_field_size(sk->sk_protocol) == 2)
 		o->proto = BPF_CORE_READ(sk, sk_protocol);
 	if (o->family == AF_INET || o->family == AF_INET6) {
-		o->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
+		/* not skc_num, which is 0 again after a connect that failed */
+		o->lport = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 		o->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	}
 	if (o->family == AF_INET) {

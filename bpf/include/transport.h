@@ -58,24 +58,32 @@ struct {
 } marks SEC(".maps");
 
 /* Whether this copy is to handle the event that token tells from all others
- * of the same process and stream. */
+ * of the same process and stream. The mark's last byte has a bit for each copy that
+ * has met it. */
 static __always_inline bool bc_mine(u32 pid, u32 stream, u64 token)
 {
 	struct bc_mark k = { pid, stream };
-	u64 *seen;
+	u64 *seen, bit = 1ull << (copy & 7), old;
 
 	if (copies == 1)
 		return true;
+	token = token * 0x9e3779b97f4a7c15ull & ~0xffull; /* all of it counts, in the upper bytes */
 	if (copy > 0) {
 		seen = bpf_map_lookup_elem(&marks, &k);
-		if (seen && *seen == token) {
+		old = seen ? *seen : 0;
+		/* A mark that this copy has met before is of an earlier event, the same as
+		 * this one: the last copy was not free to take it away. */
+		if (seen && (old & ~0xffull) == token && !(old & bit)) {
+			*seen = old | bit;
 			if (copy == copies - 1)
 				bpf_map_delete_elem(&marks, &k);
 			return false;
 		}
 	}
-	if (copy < copies - 1)
+	if (copy < copies - 1) {
+		token |= (bit << 1) - 1;
 		bpf_map_update_elem(&marks, &k, &token, BPF_ANY);
+	}
 	return true;
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is for what has no bound of its own; emulated guests are slow.
-const patience = 40 * time.Second
+const patience = 90 * time.Second
 
 // endTime is how long the agent may take to end: two seconds on a machine, and
 // more where every instruction is emulated.
@@ -137,6 +137,7 @@ type runOptions struct {
 	args   []string // after bearcat run
 	stdout *os.File // in place of the test's own reading
 	socket string   // in place of one of its own
+	rules  string   // in place of the tests'
 }
 
 // start starts bearcat run with the tests' rules and waits until it is ready.
@@ -150,6 +151,9 @@ func start(t *testing.T, o runOptions) *agentRun {
 	rules, err := filepath.Abs("testdata/kernel/rules.yaml")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.rules != "" {
+		rules = o.rules
 	}
 	config := filepath.Join(dir, "bearcat.yaml")
 	text := fmt.Sprintf("status:\n  socket: %q\n%s", a.socket, o.config)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/bearcat-hids/bearcat/internal/agent"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
 )
@@ -26,6 +27,10 @@ func main() { os.Exit(Main()) }
 // Main runs the command line and returns its exit code: 0, or 1 with a
 // sentence on standard error, or 2 for a command line that is not understood.
 func Main() int {
+	if len(os.Args) > 0 && os.Args[0] == agent.CanaryName {
+		agent.CanaryMain()
+		return 0
+	}
 	root := rootCommand()
 	err := root.ExecuteContext(context.Background())
 	var code exitCode
@@ -60,7 +65,8 @@ says what of it is suspicious.
   bearcat simulate run --all
                          set off its rules, harmlessly, in another shell
   bearcat doctor         what this kernel offers and what is missing
-  bearcat rules check F  look for mistakes in a rule file`,
+  bearcat rules check F  look for mistakes in a rule file
+  bearcat alerts tail    the last alerts of the agent that runs`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -75,7 +81,7 @@ says what of it is suspicious.
 	root.SetVersionTemplate("bearcat {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), rulesCommand(), doctorCommand(), statusCommand(), simulateCommand(), fieldsCommand())
+	root.AddCommand(runCommand(), rulesCommand(), doctorCommand(), statusCommand(), alertsCommand(), simulateCommand(), fieldsCommand(), fwCommand(), showCommand(), scanCommand(), histCommand(), dropsCommand())
 	return root
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/bearcat-hids/bearcat/internal/agent"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/rule"
 	"github.com/bearcat-hids/bearcat/internal/status"
@@ -24,9 +25,12 @@ import (
 // wherever a test starts it under that name.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"bearcat":      func() { os.Exit(Main()) },
-		"memfd-exec":   memfdExec,
-		"hostile-exec": hostileExec,
+		"bearcat": func() { os.Exit(Main()) },
+		// the agent starts itself under this name
+		agent.CanaryName: agent.CanaryMain,
+		"memfd-exec":     memfdExec,
+		"hostile-exec":   hostileExec,
+		"ring-open":      ringOpen,
 	})
 }
 

@@ -18,17 +18,21 @@ import (
 
 func rulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "rules", Short: "check, list, explain and test rules",
-		Long: `Works on rule files in Falco's language, without a running agent and without
-root. The rules that come with bearcat are used where no file is named.`,
+		Use: "rules", Short: "check, list, explain, test, reload and except from rules",
+		Long: `Works on rule files in Falco's language. All but reload and suppress work
+without a running agent and without root. Without a file they work on the rules
+that come with bearcat.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(rulesCheckCommand(), rulesListCommand(), rulesExplainCommand(), rulesTestCommand())
+	cmd.AddCommand(rulesCheckCommand(), rulesListCommand(), rulesExplainCommand(), rulesTestCommand(), rulesReloadCommand(), rulesSuppressCommand())
 	return cmd
 }
 
-// loadRules reads rule files and directories; without any, the shipped pack.
+// builtin stands for the shipped rules where files are named.
+const builtin = "builtin"
+
+// loadRules reads rule files and directories; without any, the shipped packs.
 func loadRules(paths []string) (*rule.Set, *rule.Report, error) {
 	return loadRulesWith(paths, rule.Options{})
 }
@@ -36,13 +40,7 @@ func loadRules(paths []string) (*rule.Set, *rule.Report, error) {
 func loadRulesWith(paths []string, opts rule.Options) (*rule.Set, *rule.Report, error) {
 	var files []rule.File
 	if len(paths) == 0 {
-		pack, err := rules.Files()
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, f := range pack {
-			files = append(files, rule.File{Name: f.Name, Data: f.Data})
-		}
+		paths = []string{builtin}
 	}
 	for _, p := range paths {
 		more, err := readRules(p)
@@ -56,8 +54,11 @@ func loadRulesWith(paths []string, opts rule.Options) (*rule.Set, *rule.Report, 
 }
 
 // readRules reads a file, or all .yaml and .yml files of a directory in the
-// order of their names.
+// order of their names; builtin stands for the shipped ones.
 func readRules(path string) ([]rule.File, error) {
+	if path == builtin {
+		return rules.Files()
+	}
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading rules: %w", err)
@@ -140,7 +141,7 @@ there is an error; warnings do not count.`,
 
 // ruleFlag adds --rules to a command that works on a set of rules.
 func ruleFlag(cmd *cobra.Command) *[]string {
-	return cmd.Flags().StringArray("rules", nil, "use rules from `FILE` or directory instead of the shipped ones; may be repeated")
+	return cmd.Flags().StringArray("rules", nil, "use rules from `FILE` or directory instead of the shipped ones, which the name builtin stands for; may be repeated")
 }
 
 // goodRules loads rules and refuses those with errors.
@@ -300,7 +301,7 @@ func (t *replay) event(rec rules.Recorded) error {
 
 func (t *replay) match(ev *event.Event) []string {
 	names := []string{}
-	t.engine.Match(ev, func(r *rule.Rule) { names = append(names, r.Info().Name) })
+	t.engine.Alerts(ev, func(r *rule.Rule, _ *event.Alert) { names = append(names, r.Info().Name) })
 	return names
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/agent"
 	"github.com/bearcat-hids/bearcat/internal/config"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/rule"
 	"github.com/spf13/cobra"
 )
 
@@ -28,14 +29,15 @@ the end.`
 const runExample = `  bearcat run                                  # alerts, for people
   bearcat run --events --output json | jq .    # everything, for programs
   bearcat run --scope pid:$$ --events          # only this shell and what it starts
+  bearcat run --types connect,dns              # who talks to whom
   bearcat run --rules my.yaml --rules /etc/bearcat/rules --for 30s`
 
 // runFlags are the flags of run, each of which overrides the configuration.
 type runFlags struct {
-	config, output, file, scope, metrics, color, match string
-	rules                                              []string
-	events, chain, quiet, noStatus                     bool
-	duration                                           time.Duration
+	config, output, file, scope, metrics, color, match, cpuLimit string
+	rules, types                                                 []string
+	events, chain, quiet, noStatus                               bool
+	duration                                                     time.Duration
 }
 
 func runCommand() *cobra.Command {
@@ -49,7 +51,7 @@ func runCommand() *cobra.Command {
 	fl.StringVar(&f.config, "config", "", "read settings from `FILE` (bearcat run --help-config shows one)")
 	fl.StringVar(&f.output, "output", "text", "`FORMAT` of the output: text, json (one object a line) or falco-json")
 	fl.StringVar(&f.file, "output-file", "", "write to `FILE`, rotated by size, instead of standard output")
-	fl.StringArrayVar(&f.rules, "rules", nil, "load rules from `FILE` or directory instead of the shipped ones; may be repeated")
+	fl.StringArrayVar(&f.rules, "rules", nil, "load rules from `FILE` or directory instead of the shipped ones, which the name builtin stands for; may be repeated")
 	fl.StringVar(&f.scope, "scope", "host", "what to watch: host, pid:PID with all its descendants, cgroup:PATH or container:ID")
 	fl.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics on `ADDRESS`; \":9100\" listens on loopback only")
 	fl.StringVar(&f.color, "color", "auto", "colour severities: auto, always or never")
@@ -57,6 +59,8 @@ func runCommand() *cobra.Command {
 	fl.BoolVar(&f.events, "events", false, "print every event too, not only alerts")
 	fl.BoolVar(&f.chain, "chain", false, "print the chain of processes below each alert")
 	fl.BoolVar(&f.quiet, "quiet", false, "print no banner and no closing account")
+	fl.StringSliceVar(&f.types, "types", nil, "with these `TYPES` of events, such as open,connect,dns; implies --events")
+	fl.StringVar(&f.cpuLimit, "cpu-limit", "0%", "use at most this `PERCENT` of one processor, and collect less where that is not enough")
 	fl.BoolVar(&f.noStatus, "no-status", false, "do not answer bearcat status")
 	fl.DurationVar(&f.duration, "for", 0, "stop after this `TIME`, such as 30s")
 	help := fl.Bool("help-config", false, "print a commented settings file with all defaults")
@@ -100,7 +104,8 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	}
 	opts := agent.Options{
 		Version: version, Rules: set, Report: report,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		LoadRules: func() (*rule.Set, *rule.Report, error) { return loadRules(cfg.Rules.Files) },
+		Log:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	}
 	if !f.quiet {
 		opts.Banner = os.Stderr
@@ -116,9 +121,9 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	stopReopen := reopenOnHangup(a, opts.Log)
+	stopReloads := reloads(a, cfg, opts.Log)
 	err = a.Run(ctx)
-	stopReopen()
+	stopReloads()
 	return errors.Join(err, a.Close())
 }
 
@@ -141,6 +146,9 @@ func settings(cmd *cobra.Command, f *runFlags) (*config.Config, error) {
 	if given("events") {
 		cfg.Output.Events = f.events
 	}
+	if given("types") {
+		cfg.Output.Events, cfg.Output.Types = true, f.types
+	}
 	if given("chain") {
 		cfg.Output.Chain = f.chain
 	}
@@ -155,6 +163,13 @@ func settings(cmd *cobra.Command, f *runFlags) (*config.Config, error) {
 	}
 	if given("metrics") {
 		cfg.Metrics.Listen = f.metrics
+	}
+	if given("cpu-limit") {
+		v, err := config.ParsePercent(f.cpuLimit)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--cpu-limit: %w", err)}
+		}
+		cfg.CPU.Limit = v
 	}
 	if f.noStatus {
 		cfg.Status.Socket = ""
@@ -173,30 +188,6 @@ func settings(cmd *cobra.Command, f *runFlags) (*config.Config, error) {
 		return nil, usageError{err}
 	}
 	return cfg, nil
-}
-
-// reopenOnHangup opens the output file anew on SIGHUP, for those who rotate it
-// with another program.
-func reopenOnHangup(a *agent.Agent, log *slog.Logger) (stop func()) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	done := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-done:
-				return
-			case <-hup:
-				if err := a.Reopen(); err != nil {
-					log.Error("the output file could not be opened anew", "error", err)
-				}
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(hup)
-		close(done)
-	}
 }
 
 func splitLines(s string) []string { return strings.Split(strings.TrimRight(s, "\n"), "\n") }

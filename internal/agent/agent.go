@@ -13,15 +13,21 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/bearcat-hids/bearcat/internal/alerts"
 	"github.com/bearcat-hids/bearcat/internal/config"
+	"github.com/bearcat-hids/bearcat/internal/container"
+	"github.com/bearcat-hids/bearcat/internal/fdgraph"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/metrics"
 	table "github.com/bearcat-hids/bearcat/internal/process"
 	"github.com/bearcat-hids/bearcat/internal/rule"
+	"github.com/bearcat-hids/bearcat/internal/sensor"
+	"github.com/bearcat-hids/bearcat/internal/sensor/call"
 	"github.com/bearcat-hids/bearcat/internal/sensor/process"
 	"github.com/bearcat-hids/bearcat/internal/status"
 )
@@ -40,6 +46,9 @@ type Options struct {
 	// Rules are loaded and checked; Report is what loading them found out.
 	Rules  *rule.Set
 	Report *rule.Report
+	// LoadRules reads and checks the rules again, for Reload; nil where they
+	// cannot be.
+	LoadRules func() (*rule.Set, *rule.Report, error)
 	// Log takes what the agent says of itself; Banner the lines at start and
 	// end, for people.
 	Log    *slog.Logger
@@ -57,7 +66,9 @@ type Agent struct {
 	boot    uint64
 
 	transport *kernel.Transport
-	sensor    *process.Sensor
+	sensor    *process.Sensor // the one that the process table lives on
+	sensors   []sensor.Sensor // all, it among them
+	calls     *call.Sensor    // nil where no call is asked for
 	proc      *table.ProcFS
 	pipe      *pipeline
 	out       *output
@@ -65,8 +76,13 @@ type Agent struct {
 	mu       sync.Mutex
 	warnings []string
 	seeded   atomic.Int64
+	level    atomic.Int64 // of the budget's ladder
 	// metricsAddr is where metrics are served, "" for nowhere.
 	metricsAddr string
+
+	// reloading is held by the one Reload at work.
+	reloading sync.Mutex
+	reloads   reloadCount
 }
 
 // New builds the pipeline: it loads the programs and opens the outputs.
@@ -106,6 +122,13 @@ func (a *Agent) build() error {
 	if err != nil {
 		return err
 	}
+	a.sensors = []sensor.Sensor{a.sensor}
+	if want := a.want(a.opts.Rules); !want.Types.IsZero() {
+		if a.calls, err = a.newCalls(want); err != nil {
+			return err
+		}
+		a.sensors = append(a.sensors, a.calls)
+	}
 	users, err := table.NewUsers("/etc/passwd", "/etc/group")
 	if err != nil {
 		a.warn("names of users are not known: %v", err)
@@ -116,16 +139,48 @@ func (a *Agent) build() error {
 		Users: users, Now: kernel.BootNow,
 		Offset: func() time.Duration { return time.Duration(kernel.WallOffset()) },
 	})
-	mode := rule.MatchAll
-	if a.cfg.Rules.Match == "first" {
-		mode = rule.MatchFirst
-	}
 	if a.out, err = openOutput(a.cfg.Output, a.host, a.log); err != nil {
 		return err
 	}
-	a.pipe = newPipeline(a.sensor, procs, rule.NewEngine(a.opts.Rules, mode), a.out.sinks())
+	decoders := make([]decoder, len(a.sensors))
+	for i, s := range a.sensors {
+		decoders[i] = s
+	}
+	a.pipe = newPipeline(decoders, procs, rule.NewEngine(a.opts.Rules, a.mode()), a.out.sinks())
 	a.pipe.resync = a.resync
+	bootID, err := kernel.BootID()
+	if err != nil {
+		return err
+	}
+	a.pipe.alerts = alerts.New(alerts.Options{
+		Burst: a.cfg.Alerts.Burst, RuleBurst: a.cfg.Alerts.RuleBurst, Window: a.cfg.Alerts.Window, Keep: a.cfg.Alerts.Keep,
+		Host: a.host, BootID: bootID,
+	})
+	if followsShells(a.opts.Rules) {
+		a.pipe.shells = fdgraph.New(fdgraph.Options{Probe: fdgraph.Proc{}})
+	}
+	a.pipe.containers = container.New(container.Options{})
+	if every := a.cfg.Canary.Interval; every > 0 && a.cfg.Scope.Kind == config.ScopeHost {
+		a.pipe.canary = newCanary(canaryTypes(a.want(a.opts.Rules)))
+	}
 	return nil
+}
+
+// newCalls loads the sensor for calls.
+func (a *Agent) newCalls(w call.Want) (*call.Sensor, error) {
+	scope, err := kernelScope(a.cfg.Scope)
+	if err != nil {
+		return nil, err
+	}
+	return call.New(a.transport, call.Options{Scope: scope, ScopeMap: a.sensor.ScopeMap(), Types: w.Types, Opens: w.Opens, Paths: w.Paths,
+		StdioDups: w.StdioDups, RelayAccepts: w.RelayAccepts})
+}
+
+// running are the sensors there are now.
+func (a *Agent) running() []sensor.Sensor {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.sensors)
 }
 
 // limit is a configured size as the sensor takes it, for which 0 is a default.
@@ -169,17 +224,39 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	if err := a.sensor.Attach(); err != nil {
-		return err
+	for _, s := range a.sensors {
+		if err := s.Attach(); err != nil {
+			return err
+		}
 	}
 	if err := a.seed(); err != nil {
 		return err
 	}
+	a.transport.ForgetTypes()
 	debug.SetGCPercent(gcPercent)
 	debug.FreeOSMemory() // what loading and seeding have left behind
+	go tuneMemory(ctx)
 	stopServers := a.serve()
 	defer stopServers()
 	a.banner()
+	if c := a.pipe.canary; c != nil {
+		stop := make(chan struct{})
+		var done sync.WaitGroup
+		done.Go(func() { c.loop(a.cfg.Canary.Interval, stop, a.pipe.raise) })
+		defer done.Wait()
+		defer close(stop)
+	}
+	if limit := a.cfg.CPU.Limit; limit > 0 && a.calls != nil {
+		b, err := newBudget(limit, a.calls)
+		if err != nil {
+			a.warn("%v", err)
+		}
+		stop := make(chan struct{})
+		var done sync.WaitGroup
+		done.Go(func() { a.keepBudget(b, stop) })
+		defer done.Wait()
+		defer close(stop)
+	}
 	err := a.read(ctx)
 	a.farewell()
 	return err
@@ -197,13 +274,13 @@ func (a *Agent) read(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		err = a.sensor.Detach()
+		err = a.detach()
 		stop()
 		err = errors.Join(err, <-done)
 	case err = <-done: // nothing works without it
-		err = errors.Join(err, a.sensor.Detach())
+		err = errors.Join(err, a.detach())
 	}
-	counts, cerr := a.sensor.Streams()
+	counts, cerr := a.streams()
 	if cerr != nil {
 		return errors.Join(err, cerr)
 	}
@@ -213,12 +290,34 @@ func (a *Agent) read(ctx context.Context) error {
 	return errors.Join(err, a.out.close(closing))
 }
 
+// detach stops the flow of records.
+func (a *Agent) detach() error {
+	var errs []error
+	for _, s := range a.running() {
+		errs = append(errs, s.Detach())
+	}
+	return errors.Join(errs...)
+}
+
+// streams gives the kernel's counts of all sensors.
+func (a *Agent) streams() ([]sensor.StreamCount, error) {
+	var out []sensor.StreamCount
+	for _, s := range a.running() {
+		counts, err := s.Streams()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, counts...)
+	}
+	return out, nil
+}
+
 // serve starts the status socket and the metrics where they are wanted. What
 // cannot be had is said and done without.
 func (a *Agent) serve() (stop func()) {
 	var stops []func()
 	if path := a.cfg.Status.Socket; path != "" {
-		s, err := status.Serve(path, a.Status)
+		s, err := status.Serve(path, a.Status, a.verbs())
 		if err != nil {
 			a.warn("bearcat status will not find this agent: %v", err)
 		} else {
@@ -251,8 +350,11 @@ func (a *Agent) Reopen() error { return a.out.reopen() }
 // Close releases everything that New and Run took.
 func (a *Agent) Close() error {
 	var errs []error
-	if a.sensor != nil {
-		errs = append(errs, a.sensor.Close())
+	if a.pipe != nil && a.pipe.containers != nil {
+		a.pipe.containers.Close()
+	}
+	for _, s := range slices.Backward(a.running()) {
+		errs = append(errs, s.Close())
 	}
 	if a.transport != nil {
 		a.transport.Close()

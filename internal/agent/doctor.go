@@ -2,6 +2,7 @@ package agent
 
 import (
 	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/sensor/call"
 	"github.com/bearcat-hids/bearcat/internal/sensor/process"
 )
 
@@ -27,8 +28,12 @@ func programs(possible bool) []kernel.Check {
 	if err != nil {
 		return []kernel.Check{{Name: "programs", State: kernel.Missing, Detail: err.Error(), Advice: "please report this with the kernel's version"}}
 	}
+	calls, err := call.Probe(t)
+	if err != nil {
+		return []kernel.Check{{Name: "programs", State: kernel.Missing, Detail: err.Error(), Advice: "please report this with the kernel's version"}}
+	}
 	var out []kernel.Check
-	for _, h := range hooks {
+	for _, h := range append(hooks, calls...) {
 		c := kernel.Check{Name: h.Event + " events", State: kernel.OK, Detail: h.Hook}
 		if !h.Attached {
 			c.State = kernel.Missing
@@ -38,6 +43,10 @@ func programs(possible bool) []kernel.Check {
 		if !h.Attached && h.Event == "inventory" {
 			c.State = kernel.Limited
 			c.Advice = "nothing to do: running processes are then read from /proc"
+		}
+		if !h.Attached && h.Event == "module" {
+			c.State = kernel.Limited
+			c.Advice = "nothing to do: this kernel loads no modules, or does not say their names; the calls that load them are seen"
 		}
 		out = append(out, c)
 	}

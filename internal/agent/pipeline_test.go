@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bearcat-hids/bearcat/internal/alerts"
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/fdgraph"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	table "github.com/bearcat-hids/bearcat/internal/process"
 	"github.com/bearcat-hids/bearcat/internal/rule"
@@ -100,7 +102,12 @@ func testPipeline(t testing.TB, set *rule.Set, sinks ...sink.Sink) *pipeline {
 	t.Helper()
 	s := process.NewDecoder(nil)
 	procs := table.NewTable(table.Config{Now: kernel.BootNow, Offset: func() time.Duration { return 0 }})
-	return newPipeline(s, procs, rule.NewEngine(set, rule.MatchAll), sinks)
+	p := newPipeline([]decoder{s}, procs, rule.NewEngine(set, rule.MatchAll), sinks)
+	if set.Uses("bc.shell.") {
+		p.shells = fdgraph.New(fdgraph.Options{})
+	}
+	p.alerts = alerts.New(alerts.Options{Keep: time.Minute})
+	return p
 }
 
 func TestPipelineCountsAndGaps(t *testing.T) {

@@ -22,6 +22,9 @@ func (a *Agent) seed() error {
 	}
 	live, _ := a.pipe.table.Len()
 	a.seeded.Store(int64(live))
+	if a.pipe.shells != nil {
+		a.pipe.seedShells()
+	}
 	if a.cfg.Scope.Kind == config.ScopePid {
 		return a.seedScope()
 	}
@@ -87,6 +90,13 @@ func (a *Agent) seedOne(rec *event.TaskRecord) {
 func (a *Agent) resync() {
 	if err := a.inventory(); err != nil {
 		a.log.Error("records were lost and the process table could not be compared with the kernel", "error", err)
+		return
+	}
+	if g := a.pipe.shells; g != nil {
+		g.Prune(func(k event.Key) bool {
+			p := a.pipe.table.ByKey(k)
+			return p != nil && p.Alive()
+		})
 	}
 }
 

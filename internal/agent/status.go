@@ -11,6 +11,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/rule"
+	"github.com/bearcat-hids/bearcat/internal/sensor/call"
 	"github.com/bearcat-hids/bearcat/internal/status"
 	"golang.org/x/sys/unix"
 )
@@ -26,10 +27,14 @@ func (a *Agent) Status() status.Status {
 	a.mu.Lock()
 	s.Warnings = slices.Clone(a.warnings)
 	a.mu.Unlock()
-	for _, h := range a.sensor.Hooks() {
+	for _, h := range a.hooks() {
 		hook := status.Hook{Event: h.Event, Hook: h.Hook, Attached: h.Attached, Note: h.Error}
 		if kernel.CountsMisses() {
 			hook.Missed = &h.Missed
+		}
+		if ns := a.pipe.last[h.Stream%streamsMax].Load(); ns != 0 && h.Attached && h.Event != "inventory" {
+			t := time.Unix(0, ns)
+			hook.LastEvent = &t
 		}
 		if h.Runs > 0 {
 			hook.Runs = &h.Runs
@@ -42,8 +47,28 @@ func (a *Agent) Status() status.Status {
 		}
 		s.Hooks = append(s.Hooks, hook)
 	}
+	if level := call.Level(a.level.Load()); level > 0 {
+		s.Warnings = append(s.Warnings, "to keep to its processor time, the agent leaves out "+level.String())
+	}
 	if n := a.sensor.ScopeFull(); n > 0 {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%d processes did not fit into the scope and are not watched", n))
+	}
+	if c := a.pipe.canary; c != nil {
+		last, runs, failures, problem := c.account()
+		s.Canary = &status.Canary{Runs: runs, Failures: failures, Problem: problem}
+		if !last.IsZero() {
+			s.Canary.LastOK = &last
+		}
+	}
+	if g := a.pipe.shells; g != nil {
+		x := g.Stats()
+		s.Shells = &status.Shells{
+			Processes: uint64(x.Processes), Objects: uint64(x.Objects), Forgotten: x.Forgotten,
+			Asked: x.Asked, Found: x.Found, Refuted: x.Refuted, Unasked: x.Unasked,
+		}
+	}
+	if n := a.pipe.counted(); n != nil {
+		s.Counts = &status.Counts{Groups: uint64(n.Groups), Bytes: uint64(n.Bytes), Evicted: n.Evicted, Late: n.Late}
 	}
 	s.Rings = a.ringStatus()
 	s.Stages = a.stages()
@@ -55,9 +80,26 @@ func (a *Agent) Status() status.Status {
 	return s
 }
 
+// hooks describes the programs of all sensors.
+func (a *Agent) hooks() []kernel.HookStatus {
+	var out []kernel.HookStatus
+	for _, s := range a.running() {
+		out = append(out, s.Hooks()...)
+	}
+	return out
+}
+
 func (a *Agent) ruleStatus() status.Rules {
 	out := status.Rules{ByRule: map[string]uint64{}, Matched: a.pipe.count.alerts.Load()}
-	for i, r := range a.opts.Rules.Rules() {
+	kept := a.pipe.alerts.Stats()
+	out.Suppressed, out.Kept, out.Forgotten = kept.Suppressed, uint64(kept.Kept), kept.Forgotten
+	out.Reloads, out.Refused = a.reloads.done.Load(), a.reloads.refused.Load()
+	if last := a.reloads.last.Load(); last != 0 {
+		at := time.Unix(0, last)
+		out.LastReload = &at
+	}
+	set, counts := a.pipe.rules()
+	for i, r := range set.Rules() {
 		switch r.Status() {
 		case rule.Live:
 			out.Live++
@@ -66,7 +108,7 @@ func (a *Agent) ruleStatus() status.Rules {
 		default:
 			out.Disabled++
 		}
-		if n := a.pipe.byRun[i].Load(); n > 0 {
+		if n := counts[i].Load(); n > 0 {
 			out.ByRule[r.Info().Name] = n
 		}
 	}
@@ -83,7 +125,7 @@ func (a *Agent) tableStatus() status.Table {
 
 func (a *Agent) ringStatus() []status.Ring {
 	var lost [event.NumClasses]uint64
-	if counts, err := a.sensor.Streams(); err == nil {
+	if counts, err := a.streams(); err == nil {
 		for _, c := range counts {
 			lost[c.Class] += c.Lost
 		}
@@ -104,9 +146,11 @@ func (a *Agent) ringStatus() []status.Ring {
 func (a *Agent) stages() []status.Stage {
 	c := &a.pipe.count
 	t := a.pipe.table.Stats()
+	k := a.pipe.containers.Stats()
 	return []status.Stage{
 		{Name: "decode", In: c.decodeIn.Load(), Out: c.decodeOut.Load(), Dropped: c.refused.Load()},
 		{Name: "table", In: c.decodeOut.Load(), Out: t.Applied, Dropped: t.Duplicates + t.Ignored},
+		{Name: "containers", In: k.Lookups, Out: k.Found, Dropped: k.Dropped},
 		{Name: "rules", In: c.events.Load(), Out: c.alerts.Load()},
 	}
 }

@@ -25,6 +25,9 @@ type Config struct {
 	Table   Table
 	Metrics Metrics
 	Status  Status
+	Alerts  Alerts
+	Canary  Canary
+	CPU     CPU
 	Log     Log
 }
 
@@ -37,6 +40,8 @@ type Output struct {
 	Rotate Rotate
 	// Events writes events, not only alerts.
 	Events bool
+	// Types are the types of events that Events collects; empty for all.
+	Types []string
 	// Chain prints the chain of processes below each alert as text.
 	Chain bool
 	// Color is "auto", "always" or "never".
@@ -57,6 +62,8 @@ type Rules struct {
 	// Match is "all" or "first": whether the rules after the first that
 	// matches are tried too.
 	Match string
+	// Watch is how often Files are looked at for changes; 0 for never.
+	Watch time.Duration
 }
 
 // Exec says what is taken of each program that starts.
@@ -93,6 +100,28 @@ type Status struct {
 	Socket string
 }
 
+// Alerts says how many alerts are written, and how long they are kept.
+type Alerts struct {
+	// Burst alerts of a rule about one subject, and RuleBurst of a rule, are
+	// written in a Window; with Burst 0 all are.
+	Burst, RuleBurst int
+	Window           time.Duration
+	// Keep is how long they are kept; 0 for not at all.
+	Keep time.Duration
+}
+
+// Canary says how often the agent makes sure that it sees what it does itself.
+type Canary struct {
+	// Interval is the time between two canaries; 0 for none.
+	Interval time.Duration
+}
+
+// CPU says how much processor time the agent may use.
+type CPU struct {
+	// Limit is in percent of one processor; 0 for no limit.
+	Limit float64
+}
+
 // Log is about what the agent says of itself on standard error.
 type Log struct {
 	// Level is "debug", "info", "warn" or "error".
@@ -106,7 +135,7 @@ const maxFile = 1 << 20
 func Default() *Config {
 	return &Config{
 		Output: Output{Format: "text", Color: "auto", Rotate: Rotate{Size: 100 * MiB, Keep: 5}},
-		Rules:  Rules{Match: "all"},
+		Rules:  Rules{Match: "all", Watch: 2 * time.Second},
 		Scope:  Scope{Kind: ScopeHost},
 		Exec: Exec{
 			ArgvLimit: 64 * KiB, EnvLimit: 64 * KiB,
@@ -126,6 +155,8 @@ func Default() *Config {
 		Rings:  Rings{Critical: 8 * MiB, Bulk: 4 * MiB},
 		Table:  Table{MaxProcesses: 131072, MaxMemory: 256 * MiB, KeepDead: 30 * time.Second},
 		Status: Status{Socket: "/run/bearcat/bearcat.sock"},
+		Alerts: Alerts{Burst: 5, RuleBurst: 60, Window: time.Minute, Keep: 30 * time.Minute},
+		Canary: Canary{Interval: time.Minute},
 		Log:    Log{Level: "info"},
 	}
 }

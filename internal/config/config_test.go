@@ -65,6 +65,7 @@ output:
 rules:
   files: [/etc/bearcat/a.yaml, /etc/bearcat/b.yaml]
   match: first
+  watch: 10s
 scope: cgroup:/sys/fs/cgroup/system.slice/
 exec: {argv_limit: 2MiB, env_limit: 0, env_keys: ["*"], env_redact: }
 rings:
@@ -81,7 +82,7 @@ status: {socket: ""}
 	}
 	want := Default()
 	want.Output = Output{Format: "json", File: "/var/log/bearcat.json", Rotate: Rotate{Size: 10 * MiB, Keep: 2}, Events: true, Chain: true, Color: "auto"}
-	want.Rules = Rules{Files: []string{"/etc/bearcat/a.yaml", "/etc/bearcat/b.yaml"}, Match: "first"}
+	want.Rules = Rules{Files: []string{"/etc/bearcat/a.yaml", "/etc/bearcat/b.yaml"}, Match: "first", Watch: 10 * time.Second}
 	want.Scope = Scope{Kind: ScopeCgroup, Cgroup: "/system.slice"}
 	want.Exec = Exec{ArgvLimit: 2 * MiB, EnvKeys: []string{"*"}}
 	want.Table.KeepDead, want.Table.MaxProcesses = 5*time.Minute, 4096

@@ -35,6 +35,9 @@ func sections() [][2]string {
 		{"table", "What is kept of the processes on the host."},
 		{"metrics", "Counters for Prometheus."},
 		{"status", "Where \"bearcat status\" asks the running agent."},
+		{"alerts", "How many alerts of a kind are written, and how long all are kept for \"bearcat alerts\"."},
+		{"canary", "A process of the agent's own that it must see; where it does not, that is an alert. Whole hosts only."},
+		{"cpu", "Processor time of the agent and its programs in the kernel."},
 		{"log", "What the agent says of itself, on standard error."},
 	}
 }
@@ -42,8 +45,10 @@ func sections() [][2]string {
 // settings lists all of them, in the order of the example.
 func settings() []setting {
 	return append(outputSettings(), []setting{
-		list("rules.files", "Rule files, read in this order; later ones may override parts of earlier ones.\nWithout any, the rules that come with bearcat are used.",
+		list("rules.files", "Rule files, read in this order; later ones may override parts of earlier ones.\nWithout any, the rules that come with bearcat are used; with files, the word builtin stands for these.",
 			func(c *Config) *[]string { return &c.Rules.Files }, checkFiles),
+		duration("rules.watch", "Time between two looks at the rule files; what has changed is put to use without a restart. 0s for never.",
+			func(c *Config) *time.Duration { return &c.Rules.Watch }, time.Hour),
 		str("rules.match", "all: every rule that matches an event gives an alert. first: only the first.",
 			func(c *Config) *string { return &c.Rules.Match }, func(s string) error { return oneOf(s, "all", "first") }),
 		scope("scope", "The part of the host that is watched: host, pid:N (a process and all that descend from it),\ncgroup:PATH or container:ID.",
@@ -70,6 +75,18 @@ func settings() []setting {
 			func(c *Config) *string { return &c.Metrics.Listen }, checkListen),
 		str("status.socket", "Unix socket that only root and the agent's own user may ask; empty for none.",
 			func(c *Config) *string { return &c.Status.Socket }, checkSocket),
+		integer("alerts.burst", "Most alerts of a rule about the same program and target that are written in a window; the others are counted. 0 for no bound.",
+			func(c *Config) *int { return &c.Alerts.Burst }, 0, 1<<20),
+		integer("alerts.rule_burst", "Most alerts of a rule that are written in a window, whatever they are about.",
+			func(c *Config) *int { return &c.Alerts.RuleBurst }, 1, 1<<20),
+		duration("alerts.window", "The window; counts of alerts that were left out are written after it.",
+			func(c *Config) *time.Duration { return &c.Alerts.Window }, 24*time.Hour),
+		duration("alerts.keep", "How long alerts are kept, with what happened around them; 0s for not at all.",
+			func(c *Config) *time.Duration { return &c.Alerts.Keep }, 24*time.Hour),
+		duration("canary.interval", "Time between two canaries; 0s for none.",
+			func(c *Config) *time.Duration { return &c.Canary.Interval }, 24*time.Hour),
+		percent("cpu.limit", "Most that may be used, in percent of one processor, such as 5%; above it less is collected, and an event says what.\n0% for no limit.",
+			func(c *Config) *float64 { return &c.CPU.Limit }),
 		str("log.level", "debug, info, warn or error.",
 			func(c *Config) *string { return &c.Log.Level }, func(s string) error { return oneOf(s, "debug", "info", "warn", "error") }),
 	}...)
@@ -87,6 +104,8 @@ func outputSettings() []setting {
 			func(c *Config) *int { return &c.Output.Rotate.Keep }, 0, 1000),
 		boolean("output.events", "Write every event, not only alerts.",
 			func(c *Config) *bool { return &c.Output.Events }),
+		list("output.types", "With events: the types that are collected for it, such as [exec, open, connect]; empty for all.\nWhat the rules need is collected in any case.",
+			func(c *Config) *[]string { return &c.Output.Types }, checkTypes),
 		boolean("output.chain", "Print the chain of processes below each alert (text only).",
 			func(c *Config) *bool { return &c.Output.Chain }),
 		str("output.color", "auto (on a terminal, unless NO_COLOR is set), always or never.",
@@ -98,6 +117,16 @@ func checkFiles(files []string) error {
 	for _, f := range files {
 		if f == "" {
 			return errors.New("a file has no name")
+		}
+	}
+	return nil
+}
+
+// checkTypes leaves to the agent which names there are.
+func checkTypes(types []string) error {
+	for _, t := range types {
+		if t == "" {
+			return errors.New("a type of event has no name")
 		}
 	}
 	return nil
@@ -185,6 +214,25 @@ func duration(path, doc string, at func(*Config) *time.Duration, most time.Durat
 			}
 			return nil
 		}, time.Duration.String)
+}
+
+func percent(path, doc string, at func(*Config) *float64) setting {
+	return scalar(path, doc, at, "a percentage", func(n *yaml.Node) (float64, error) { return ParsePercent(n.Value) },
+		func(v float64) error {
+			if v < 0 || v > 10000 {
+				return fmt.Errorf("%v%% is out of range: 0%% to 10000%%", v)
+			}
+			return nil
+		}, func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) + "%" })
+}
+
+// ParsePercent reads a percentage, such as "5%" or "2.5".
+func ParsePercent(s string) (float64, error) {
+	v, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(s), "%"), 64)
+	if err != nil || v != v || v < 0 {
+		return 0, fmt.Errorf("expected a percentage such as 5%%, found %q", s)
+	}
+	return v, nil
 }
 
 func scope(path, doc string, at func(*Config) *Scope) setting {

@@ -52,6 +52,13 @@ type RuleInfo struct {
 	Priority Priority
 	Source   string
 	Tags     []string
+	// FalsePositives says what sets the rule off without an attack, Response
+	// what to do about an alert; either may be empty.
+	FalsePositives, Response string
+	// Author is who wrote the rule, References where to read about what it
+	// finds; either may be empty.
+	Author     string
+	References []string
 }
 
 // Alert is a rule's finding about one event.
@@ -63,6 +70,33 @@ type Alert struct {
 	Output string
 	// Fields are the fields that Output names, in order, without repeats.
 	Fields []OutputField
+
+	// ID names the alert: the same event and rule have the same one.
+	ID string
+	// Summary says in a line who did what to what, and from where; Why why that
+	// is suspicious, and Next what to do, as far as the rule says so.
+	Summary, Why, Next string
+	// Repeats counts alerts of the same rule about the same subject that were
+	// left out since Since. Where Event is nil the alert tells of nothing else,
+	// and ID names the last one that was written.
+	Repeats uint64
+	Since   time.Time
+
+	// Trail is set for a rule that correlates the matches of others: those that
+	// led to the alert, the last ones where there were many, in the order of
+	// time. TrailLeftOut counts the others, and Event is the last.
+	Trail        []TrailEntry
+	TrailLeftOut uint64
+}
+
+// TrailEntry is a match that a correlation counted.
+type TrailEntry struct {
+	Time time.Time
+	// Rule is the name of the rule that matched, Output its message.
+	Rule, Output string
+	// Num is the event's number and Pid its process, 0 where it has none.
+	Num uint64
+	Pid uint32
 }
 
 // OutputField is a field's value in an alert.

@@ -27,11 +27,139 @@ const (
 	Comm
 	// Gap says that records were lost between the kernel and the agent.
 	Gap
-	// NumTypes is the number of types, for arrays indexed by Type.
+	// Limit says that the agent leaves out more or less than before, to keep
+	// to the processor time that it may use.
+	Limit
+	// Creds is a process that has become root without a way to.
+	Creds
+
+	// The types from here on are system calls, or the same operations by
+	// another way (Call.Via); which calls belong to a type says calls_table.go.
+
+	// Open is an attempt to open or create a file.
+	Open
+	// Close is the close of a file that had been opened for writing.
+	Close
+	// Rename, Link and Symlink give a file another name.
+	Rename
+	Link
+	Symlink
+	// Unlink and Rmdir remove a name.
+	Unlink
+	Rmdir
+	// Mkdir and Mknod make directories, FIFOs, devices and sockets.
+	Mkdir
+	Mknod
+	// Chmod, Chown, Setxattr, Truncate, Utimes and Chattr change what a file
+	// has beside its contents; removal of an attribute is a Setxattr too.
+	Chmod
+	Chown
+	Setxattr
+	Truncate
+	Utimes
+	Chattr
+	// Mount is a change of the tree of mounts, by the old calls and the new;
+	// Umount takes one off.
+	Mount
+	Umount
+	// Chroot changes a process's root.
+	Chroot
+	// Memfd is a file made in memory.
+	Memfd
+	// Splice moves data between files and pipes without a copy.
+	Splice
+
+	// MakeSocket makes a socket; the others use it.
+	MakeSocket
+	Connect
+	Bind
+	Listen
+	Accept
+	// Send is the first datagram that a socket sends to a destination.
+	Send
+	Shutdown
+	// TCP is a change of a TCP connection's state.
+	TCP
+	// DNS is a query or an answer of the domain name system.
+	DNS
+
+	// Dup, Pipe and Socketpair make descriptors; GetFD takes one of another
+	// process, PassFD sends some through a unix socket.
+	Dup
+	Pipe
+	Socketpair
+	GetFD
+	PassFD
+
+	// Setuid is a change of user and group ids; Capset one of capabilities.
+	Setuid
+	Capset
+	// Prctl is an operation of prctl or seccomp that matters to security.
+	Prctl
+	// Setns and Unshare change namespaces.
+	Setns
+	Unshare
+	Keyctl
+
+	// Ptrace, ProcessVM, Kill and Madvise act on another process.
+	Ptrace
+	ProcessVM
+	Kill
+	Madvise
+	Userfaultfd
+	PerfEvent
+	// Mprotect and Mmap make memory executable.
+	Mprotect
+	Mmap
+
+	// Module loads or unloads a kernel module, Kexec another kernel.
+	Module
+	Kexec
+	BPF
+	Iopl
+	Swapon
+	Settime
+	Reboot
+	// IoUring makes a ring for operations that are no system calls.
+	IoUring
+
+	// NumTypes is the number of types, for arrays indexed by Type. A TypeSet
+	// holds 128.
 	NumTypes
 )
 
-var typeNames = [NumTypes]string{"none", "exec", "fork", "exit", "comm", "gap"}
+var typeNames = [NumTypes]string{
+	"none", "exec", "fork", "exit", "comm", "gap", "limit", "creds",
+	"open", "close", "rename", "link", "symlink", "unlink", "rmdir", "mkdir", "mknod", "chmod", "chown", "setxattr",
+	"truncate", "utimes", "chattr", "mount", "umount", "chroot", "memfd", "splice",
+	"socket", "connect", "bind", "listen", "accept", "send", "shutdown", "tcp", "dns",
+	"dup", "pipe", "socketpair", "getfd", "passfd",
+	"setuid", "capset", "prctl", "setns", "unshare", "keyctl",
+	"ptrace", "process_vm", "kill", "madvise", "userfaultfd", "perf_event", "mprotect", "mmap",
+	"module", "kexec", "bpf", "iopl", "swapon", "settime", "reboot", "io_uring",
+}
+
+// Category groups the types: process, file, net, ipc, user, memory or system.
+func (t Type) Category() string {
+	switch {
+	case t >= Open && t <= Splice:
+		return "file"
+	case t >= MakeSocket && t <= DNS:
+		return "net"
+	case t >= Dup && t <= PassFD, t == Kill:
+		return "ipc"
+	case t >= Setuid && t <= Keyctl:
+		return "user"
+	case t == Mprotect, t == Mmap, t == Madvise, t == Userfaultfd:
+		return "memory"
+	case t >= Module && t < NumTypes:
+		return "system"
+	}
+	return "process"
+}
+
+// IsCall reports whether events of the type have a Call.
+func (t Type) IsCall() bool { return t >= Open && t < NumTypes }
 
 // String returns the stable name of the type, such as "exec".
 func (t Type) String() string {
@@ -93,6 +221,14 @@ type Event struct {
 	OldComm string
 	// GapInfo is set for Gap.
 	GapInfo *GapInfo
+	// LimitInfo is set for Limit.
+	LimitInfo *LimitInfo
+	// CredsInfo is set for Creds.
+	CredsInfo *CredsInfo
+	// Call is set for the types of system calls (Type.IsCall).
+	Call *Call
+	// Shell is set where the event completes a shell's way to a socket.
+	Shell *Shell
 }
 
 // ExecInfo is what is known of an exec beyond the process that it made.
@@ -125,6 +261,25 @@ type ExitInfo struct {
 	CPUTime, User, System time.Duration
 	// MaxRSS is the largest resident set, in bytes.
 	MaxRSS uint64
+}
+
+// LimitInfo is a step of the ladder by which the agent keeps to its limit.
+type LimitInfo struct {
+	// Level is 0 where nothing is left out; LeftOut says what is.
+	Level   int
+	LeftOut string
+	// Used is the processor time of the agent and its programs since the last
+	// look, Allowed what they may use, both in thousandths of one processor.
+	Used, Allowed int
+}
+
+// CredsInfo is a change of credentials that nothing explains. What a process has
+// now is in Event.Proc.
+type CredsInfo struct {
+	// Old is what it had before.
+	Old Cred
+	// Seen is the type of the event at which the change was noticed.
+	Seen Type
 }
 
 // GapInfo is a hole in a stream of records. Each CPU numbers the records of

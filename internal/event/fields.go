@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"net/netip"
 	"sort"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ const (
 	FieldPort
 	// FieldFlags is a set of bits, written as names with a separator.
 	FieldFlags
-	// FieldFloat exists only for fields that wait for a sensor.
+	// FieldFloat exists only for fields that never have a value.
 	FieldFloat
 	numFieldTypes
 )
@@ -71,23 +72,42 @@ func (k ArgKind) required() bool { return k == ArgRequiredIndex || k == ArgRequi
 func (k ArgKind) index() bool    { return k == ArgOptionalIndex || k == ArgRequiredIndex }
 
 // TypeSet is a set of event types; the zero value means all of them.
-type TypeSet uint32
+type TypeSet [2]uint64
 
-// TypesOf returns the set of the given types.
+// TypesOf returns the set of the given types. One of TypeNone alone is a set
+// that is not zero and holds no type that an event can have.
 func TypesOf(types ...Type) TypeSet {
 	var s TypeSet
 	for _, t := range types {
-		s |= 1 << t
+		s[t/64] |= 1 << (t % 64)
 	}
 	return s
 }
 
+// IsZero reports whether s is the zero set, which stands for all types.
+func (s TypeSet) IsZero() bool { return s == TypeSet{} }
+
 // Has reports whether the set holds t; the zero set holds every type.
-func (s TypeSet) Has(t Type) bool { return s == 0 || s&(1<<t) != 0 }
+func (s TypeSet) Has(t Type) bool { return s.IsZero() || s[t/64]&(1<<(t%64)) != 0 }
+
+// HasAny reports whether the set holds one of the types of another.
+func (s TypeSet) HasAny(o TypeSet) bool { return s.IsZero() || !s.And(o).IsZero() }
+
+// Or returns the types that are in either set, which may be empty here.
+func (s TypeSet) Or(o TypeSet) TypeSet { return TypeSet{s[0] | o[0], s[1] | o[1]} }
+
+// And returns the types that are in both sets.
+func (s TypeSet) And(o TypeSet) TypeSet { return TypeSet{s[0] & o[0], s[1] & o[1]} }
+
+// Minus returns the types of s that are not in the other set.
+func (s TypeSet) Minus(o TypeSet) TypeSet { return TypeSet{s[0] &^ o[0], s[1] &^ o[1]} }
+
+// Add puts types into the set.
+func (s *TypeSet) Add(o TypeSet) { *s = s.Or(o) }
 
 // String lists the types, or "any".
 func (s TypeSet) String() string {
-	if s == 0 {
+	if s.IsZero() {
 		return "any"
 	}
 	var names []string
@@ -112,6 +132,9 @@ type Field struct {
 	// AnyOf says that the field without argument stands for several values
 	// (one for each ancestor), of which one has to satisfy a check.
 	AnyOf bool
+	// Ends says that the values are those of both ends of a connection: a
+	// check for inequality wants all of them to differ.
+	Ends bool
 	// Events are the types of events in which it can have a value.
 	Events TypeSet
 	// Waiting is empty for a field that has values today; otherwise it says
@@ -132,7 +155,16 @@ type source struct {
 	text  func(*Event, *Ref, []byte) ([]byte, bool)
 	list  func(*Event, *Ref, []string) []string
 	nums  func(*Event, *Ref, []int64) []int64
+	addrs func(*Event, []netip.Addr) []netip.Addr
 	flags *FlagSet
+	// program: see Ref.OfProgram.
+	program bool
+}
+
+// ofProgram marks a source as one of Ref.OfProgram.
+func ofProgram(s source) source {
+	s.program = true
+	return s
 }
 
 // Live reports whether the field has values today.
@@ -158,8 +190,10 @@ func buildTable() *fieldTable {
 		prefixes: []string{"evt.type.is", "evt.arg", "evt.rawarg", "evt.abspath"},
 	}
 	for _, group := range [][]Field{
-		processFields(), lineageFields(), sessionFields(), userFields(), eventFields(),
-		ownProcessFields(), ownStdioFields(), ownEventFields(), containerFields(), waitingFields(),
+		processFields(), lineageFields(), sessionFields(), userFields(), eventFields(), resultFields(),
+		ownProcessFields(), ownStdioFields(), ownEventFields(), credsFields(), containerFields(),
+		containerMetaFields(), guarded(fdFields()), guarded(socketFields()), guarded(pathFields()), guarded(ownCallFields()), guarded(shellFields()), guarded(namedFields()),
+		sshFields(), ioFields(), namespaceFields(), credFields(), neverFields(), waitingFields(),
 	} {
 		for i := range group {
 			f := &group[i]
@@ -171,6 +205,65 @@ func buildTable() *fieldTable {
 	t.byName["evt.args"].src, t.byName["evt.info"].src = args, args
 	sort.Slice(t.sorted, func(i, j int) bool { return t.sorted[i].Name < t.sorted[j].Name })
 	return t
+}
+
+// guarded makes fields absent in events of types that they do not name.
+func guarded(fields []Field) []Field {
+	for i := range fields {
+		types, s := fields[i].Events, &fields[i].src
+		if types.IsZero() {
+			continue
+		}
+		if get := s.str; get != nil {
+			s.str = func(ev *Event, r *Ref) (string, bool) {
+				if !types.Has(ev.Type) {
+					return "", false
+				}
+				return get(ev, r)
+			}
+		}
+		if get := s.num; get != nil {
+			s.num = func(ev *Event, r *Ref) (int64, bool) {
+				if !types.Has(ev.Type) {
+					return 0, false
+				}
+				return get(ev, r)
+			}
+		}
+		if get := s.list; get != nil {
+			s.list = func(ev *Event, r *Ref, dst []string) []string {
+				if !types.Has(ev.Type) {
+					return dst
+				}
+				return get(ev, r, dst)
+			}
+		}
+		if get := s.nums; get != nil {
+			s.nums = func(ev *Event, r *Ref, dst []int64) []int64 {
+				if !types.Has(ev.Type) {
+					return dst
+				}
+				return get(ev, r, dst)
+			}
+		}
+		if get := s.addrs; get != nil {
+			s.addrs = func(ev *Event, dst []netip.Addr) []netip.Addr {
+				if !types.Has(ev.Type) {
+					return dst
+				}
+				return get(ev, dst)
+			}
+		}
+		if get := s.text; get != nil {
+			s.text = func(ev *Event, r *Ref, dst []byte) ([]byte, bool) {
+				if !types.Has(ev.Type) {
+					return dst, false
+				}
+				return get(ev, r, dst)
+			}
+		}
+	}
+	return fields
 }
 
 // Fields returns the whole table, sorted by name. Callers must not change it.

@@ -3,6 +3,7 @@ package event
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,7 +33,7 @@ func eventFields() []Field {
 		}}
 	}
 	never := TypesOf(TypeNone)
-	returns := TypesOf(Exec, Fork, Comm)
+	returns := returning()
 	return []Field{
 		{Name: "evt.num", Type: FieldUint, Doc: "number of the event since the agent started",
 			src: source{num: func(ev *Event, _ *Ref) (int64, bool) { return int64(ev.Num), true }}},
@@ -52,7 +53,7 @@ func eventFields() []Field {
 			}}},
 		{Name: "syscall.type", Doc: "name of the system call; absent for events that are none", Events: returns, src: source{str: syscallType}},
 		{Name: "evt.dir", Doc: "always <: events are reported when they are complete", src: constStr("<")},
-		{Name: "evt.category", Doc: "process, or internal for events about Bearcat itself", src: source{str: category}},
+		{Name: "evt.category", Doc: "process, file, net, ipc, user, memory, system, or internal for events about Bearcat itself", src: source{str: category}},
 		{Name: "evt.source", Doc: "always syscall", src: constStr("syscall")},
 		{Name: "evt.is_async", Type: FieldBool, Doc: "always false", src: constNum(0)},
 		{Name: "evt.asynctype", Doc: "never present", Events: never, src: constStr("")},
@@ -61,19 +62,52 @@ func eventFields() []Field {
 		{Name: "evt.hostname", Doc: "name of the host, from the eldest known ancestor's UTS namespace", src: source{str: hostName}},
 		{Name: "evt.cpu", Type: FieldInt, Doc: "processor on which the event happened",
 			src: source{num: func(ev *Event, _ *Ref) (int64, bool) { return int64(ev.CPU), true }}},
-		{Name: "evt.res", Doc: "SUCCESS, or the name of the error", Events: returns,
-			src: source{str: func(ev *Event, _ *Ref) (string, bool) { return "SUCCESS", returns.Has(ev.Type) }}},
-		{Name: "evt.rawres", Type: FieldInt, Doc: "what the system call returned", Events: returns,
-			src: source{num: func(ev *Event, _ *Ref) (int64, bool) { return 0, returns.Has(ev.Type) }}},
-		{Name: "evt.failed", Type: FieldBool, Doc: "the system call returned an error", src: constNum(0)},
 		{Name: "evt.count", Type: FieldUint, Doc: "always 1", src: constNum(1)},
-		{Name: "evt.count.error", Type: FieldUint, Doc: "1 for system calls that returned an error", src: constNum(0)},
+		{Name: "evt.count.error", Type: FieldUint, Doc: "1 for system calls that returned an error", src: source{num: callFailed}},
 		{Name: "evt.count.exit", Type: FieldUint, Doc: "always 1", src: constNum(1)},
 		{Name: "evt.args", Doc: "the event's arguments as name=value", src: source{text: noText}},
 		{Name: "evt.info", Doc: "the same as evt.args", src: source{text: noText}},
 		{Name: "evt.arg", Arg: ArgRequiredKey, Doc: "one argument by name or number: evt.arg.exe or evt.arg[1]", src: source{text: noText}},
 		{Name: "evt.rawarg", Arg: ArgRequiredKey, Doc: "one argument by name", src: source{text: noText}},
 		{Name: "container.info", OutputOnly: true, Doc: "container_id= and the container's id, or host", src: source{text: containerInfo}},
+	}
+}
+
+// returning are the types of events that have a result.
+func returning() TypeSet {
+	out := TypesOf(Exec, Fork, Comm)
+	for t := Open; t < NumTypes; t++ {
+		if IsSyscall(t) {
+			out.Add(TypesOf(t))
+		}
+	}
+	return out
+}
+
+func callFailed(ev *Event, _ *Ref) (int64, bool) {
+	return boolNum(ev.Call != nil && ev.Call.Failed()), true
+}
+
+// resultFields are about what the call returned.
+func resultFields() []Field {
+	returns := returning()
+	result := func(ev *Event) int64 {
+		if ev.Call != nil {
+			return ev.Call.Ret
+		}
+		return 0
+	}
+	return []Field{
+		{Name: "evt.res", Doc: "SUCCESS, or the name of the error", Events: returns,
+			src: source{str: func(ev *Event, _ *Ref) (string, bool) {
+				if ev.Call != nil && ev.Call.Failed() {
+					return ErrnoName(-ev.Call.Ret), returns.Has(ev.Type)
+				}
+				return "SUCCESS", returns.Has(ev.Type)
+			}}},
+		{Name: "evt.rawres", Type: FieldInt, Doc: "what the system call returned", Events: returns,
+			src: source{num: func(ev *Event, _ *Ref) (int64, bool) { return result(ev), returns.Has(ev.Type) }}},
+		{Name: "evt.failed", Type: FieldBool, Doc: "the system call returned an error", src: source{num: callFailed}},
 	}
 }
 
@@ -100,22 +134,38 @@ func (ev *Event) FalcoType() string {
 		return "prctl"
 	case Gap:
 		return "gap"
+	case Limit:
+		return "limit"
+	case Creds:
+		return "creds"
+	}
+	if ev.Call != nil && ev.Call.Spec != nil {
+		return ev.Call.Spec.Name
 	}
 	return ""
 }
 
 func syscallType(ev *Event, _ *Ref) (string, bool) {
-	if ev.Type == Exit || ev.Type == Gap {
+	if !IsSyscall(ev.Type) {
 		return "", false
 	}
 	return nonEmpty(ev.FalcoType())
 }
 
+// IsSyscall reports whether events of the type are system calls.
+func IsSyscall(t Type) bool {
+	switch t {
+	case Exit, Gap, Limit, Creds, TCP, DNS, PassFD, TypeNone:
+		return false
+	}
+	return t < NumTypes
+}
+
 func category(ev *Event, _ *Ref) (string, bool) {
-	if ev.Type == Gap {
+	if ev.Type == Gap || ev.Type == Limit {
 		return "internal", true
 	}
-	return "process", true
+	return ev.Type.Category(), true
 }
 
 func hostName(ev *Event, _ *Ref) (string, bool) {
@@ -176,20 +226,31 @@ func eventArgs(t Type) []eventArg {
 }
 
 // bindEventArg resolves an argument of evt.arg to the field that has it.
-// Arguments of events that no sensor reports are known but without value.
+// The same name may be one of calls too. Arguments of events that no sensor
+// reports are known but without value.
 func (r *Ref) bindEventArg(t *fieldTable) error {
+	r.call = newCallArg(r.arg)
 	for _, typ := range []Type{Exec, Fork, Exit} {
 		for i, a := range eventArgs(typ) {
-			// numbers are positions in the arguments of execve
+			// numbers are positions in the arguments of execve, and of calls
 			if a.name != r.arg && (!r.isIndex || typ != Exec || i != r.index) {
 				continue
 			}
-			target, err := t.lookup(a.field, "")
+			field := a.field
+			if r.raw() { // users and groups are numbers there
+				switch field {
+				case "user.name":
+					field = "user.uid"
+				case "group.name":
+					field = "group.gid"
+				}
+			}
+			target, err := t.lookup(field, "")
 			if err != nil {
 				return err
 			}
 			r.alias = &target
-			r.aliasTypes |= TypesOf(typ)
+			r.aliasTypes.Add(TypesOf(typ))
 		}
 	}
 	return nil
@@ -226,40 +287,71 @@ func argsSource(t *fieldTable) source {
 		switch {
 		case ev.Type == Comm && ev.Proc != nil:
 			dst = append(append(dst, "option=PR_SET_NAME name="...), ev.Proc.Comm...)
+		case ev.Call != nil && ev.Call.Spec != nil:
+			return ev.Call.appendArgs(ev, dst)
 		case ev.Type == Gap && ev.GapInfo != nil:
 			dst = append(append(dst, "class="...), ev.GapInfo.Class.String()...)
 			dst = strconv.AppendUint(append(dst, " n="...), ev.GapInfo.N, 10)
+		case ev.Type == Limit && ev.LimitInfo != nil:
+			dst = strconv.AppendInt(append(dst, "level="...), int64(ev.LimitInfo.Level), 10)
 		}
 		return dst, len(dst) > start
 	}}
 }
 
 // CanonicalTypeName returns the name that FalcoType uses for an event that
-// has several: fork, vfork and clone3 are clone.
+// has several: fork, vfork and clone3 are clone, umount is umount2.
 func CanonicalTypeName(name string) string {
 	switch name {
 	case "fork", "vfork", "clone3":
 		return "clone"
+	case "umount":
+		return "umount2"
 	}
 	return name
 }
 
-// TypeOfName returns the type of events that carry the name in evt.type;
-// TypeNone where no sensor reports such events.
-func TypeOfName(name string) Type {
-	switch CanonicalTypeName(name) {
-	case "execve", "execveat":
-		return Exec
-	case "clone":
-		return Fork
-	case "procexit":
-		return Exit
-	case "prctl":
-		return Comm
-	case "gap":
-		return Gap
+// typesByName is never changed once it is built.
+var typesByName = sync.OnceValue(func() map[string]TypeSet {
+	m := map[string]TypeSet{}
+	for t := TypeNone + 1; t < NumTypes; t++ {
+		for _, n := range NamesOf(t) {
+			m[n] = m[n].Or(TypesOf(t))
+		}
 	}
-	return TypeNone
+	return m
+})
+
+// TypesNamed returns the types of events that carry the name in evt.type; false
+// where no sensor reports such events.
+func TypesNamed(name string) (TypeSet, bool) {
+	types, ok := typesByName()[CanonicalTypeName(name)]
+	return types, ok
+}
+
+// NamesOf lists the names that events of a type can carry in evt.type.
+func NamesOf(t Type) []string {
+	switch t {
+	case Exec:
+		return []string{"execve", "execveat"}
+	case Fork:
+		return []string{"clone"}
+	case Exit:
+		return []string{"procexit"}
+	case Comm:
+		return []string{"prctl"}
+	case Gap:
+		return []string{"gap"}
+	case Limit:
+		return []string{"limit"}
+	case Creds:
+		return []string{"creds"}
+	}
+	var out []string
+	for _, s := range CallsOf(t) {
+		out = append(out, s.Name)
+	}
+	return out
 }
 
 // TypeNames returns every name that evt.type may be compared with: Linux's

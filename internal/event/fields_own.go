@@ -96,10 +96,20 @@ func stdioType(s *Stdio) (string, bool) {
 		}
 		return nonEmpty(s.Sock.Family)
 	case StdioAnon:
-		kind := strings.TrimSuffix(strings.TrimPrefix(s.Path, "anon_inode:["), "]")
-		return strings.TrimSuffix(kind, "fd"), true
+		return anonType(strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(s.Path, "anon_inode:"), "["), "]"))
 	}
 	return "file", true
+}
+
+// anonType names what has no file: eventfd, [perf_event], bpf-prog and so on.
+func anonType(kind string) (string, bool) {
+	switch {
+	case kind == "eventfd":
+		return "event", true
+	case strings.HasPrefix(kind, "bpf"):
+		return "bpf", true
+	}
+	return nonEmpty(kind)
 }
 
 func stdioName(s *Stdio) (string, bool) {
@@ -181,6 +191,7 @@ func ownEventFields() []Field {
 			return get(ev.GapInfo), true
 		}}
 	}
+	limit := TypesOf(Limit)
 	x, e, g := TypesOf(Exec), TypesOf(Exit), TypesOf(Gap)
 	return []Field{
 		{Name: "bc.exec.setuid", Type: FieldBool, Events: x, Doc: "the exec gained another effective uid", src: execImage(func(i *Image) bool { return i.SetUID })},
@@ -202,6 +213,18 @@ func ownEventFields() []Field {
 		{Name: "bc.exit.duration", Type: FieldDuration, Events: e, Doc: "from the start of the process to its end", src: exit(func(i *ExitInfo) int64 { return int64(i.Duration) })},
 		{Name: "bc.exit.cputime", Type: FieldDuration, Events: e, Doc: "processor time of all threads", src: exit(func(i *ExitInfo) int64 { return int64(i.CPUTime) })},
 		{Name: "bc.exit.maxrss", Type: FieldUint, Events: e, Doc: "largest resident set in bytes", src: exit(func(i *ExitInfo) int64 { return int64(i.MaxRSS) })},
+		{Name: "bc.limit.level", Type: FieldInt, Events: limit, Doc: "how far the agent has gone to keep to its processor time: 0 for not at all", src: source{num: func(ev *Event, _ *Ref) (int64, bool) {
+			if ev.Type != Limit || ev.LimitInfo == nil {
+				return 0, false
+			}
+			return int64(ev.LimitInfo.Level), true
+		}}},
+		{Name: "bc.limit.left_out", Events: limit, Doc: "what is not collected because of it", src: source{str: func(ev *Event, _ *Ref) (string, bool) {
+			if ev.Type != Limit || ev.LimitInfo == nil {
+				return "", false
+			}
+			return nonEmpty(ev.LimitInfo.LeftOut)
+		}}},
 		{Name: "bc.gap.n", Type: FieldUint, Events: g, Doc: "number of lost records", src: gap(func(i *GapInfo) int64 { return int64(i.N) })},
 		{Name: "bc.gap.cpu", Type: FieldInt, Events: g, Doc: "processor whose records were lost", src: gap(func(i *GapInfo) int64 { return int64(i.CPU) })},
 		{Name: "bc.gap.class", Events: g, Doc: "critical or bulk", src: source{str: func(ev *Event, _ *Ref) (string, bool) {
@@ -218,4 +241,27 @@ func oldExepath(ev *Event, _ *Ref) (string, bool) {
 		return "", false
 	}
 	return nonEmpty(ev.ExecInfo.Old.Exe.Path)
+}
+
+// credsFields are about processes that became root.
+func credsFields() []Field {
+	return []Field{
+		{Name: "bc.creds.old_uid", Type: FieldUint, Events: TypesOf(Creds), Doc: "real user id before the process became root", src: creds(func(i *CredsInfo) int64 { return int64(i.Old.UID) })},
+		{Name: "bc.creds.old_euid", Type: FieldUint, Events: TypesOf(Creds), Doc: "effective user id before", src: creds(func(i *CredsInfo) int64 { return int64(i.Old.EUID) })},
+		{Name: "bc.creds.seen", Events: TypesOf(Creds), Doc: "type of the event at which it was noticed, such as exec or open", src: source{str: func(ev *Event, _ *Ref) (string, bool) {
+			if ev.Type != Creds || ev.CredsInfo == nil {
+				return "", false
+			}
+			return ev.CredsInfo.Seen.String(), true
+		}}},
+	}
+}
+
+func creds(get func(*CredsInfo) int64) source {
+	return source{num: func(ev *Event, _ *Ref) (int64, bool) {
+		if ev.Type != Creds || ev.CredsInfo == nil {
+			return 0, false
+		}
+		return get(ev.CredsInfo), true
+	}}
 }

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -19,6 +20,8 @@ type Ref struct {
 	// events of aliasTypes.
 	alias      *Ref
 	aliasTypes TypeSet
+	// call is set where calls have an argument of the name.
+	call *callArg
 }
 
 // Field returns the field's description.
@@ -30,17 +33,35 @@ func (r *Ref) Name() string { return r.name }
 // Type returns the type of the values.
 func (r *Ref) Type() FieldType {
 	switch {
-	case r.alias == nil:
-	case r.f.Name == "evt.rawarg", r.alias.Type() == FieldFlags:
+	case r.call == nil && r.alias == nil:
+		return r.f.Type
+	case r.call == nil && (r.raw() || r.alias.Type() == FieldFlags):
 		return r.alias.Type()
-	default:
-		return FieldString // evt.arg is text, also where the value is a number
+	case r.call != nil && r.raw() && r.call.number && (r.alias == nil || r.alias.number()):
+		return FieldInt
 	}
-	return r.f.Type
+	return FieldString // evt.arg is text, also where the value is a number
+}
+
+// OfProgram reports whether the value depends on nothing but the Image, the Comm
+// and the Cmdline of the event's process, so that it is the same for all events of
+// a program.
+func (r *Ref) OfProgram() bool { return r.f.src.program && r.alias == nil && r.call == nil }
+
+// raw reports whether the reference is one of evt.rawarg.
+func (r *Ref) raw() bool { return r.f.Name == "evt.rawarg" }
+
+// number reports whether Num gives the field's value, or its bits.
+func (r *Ref) number() bool {
+	t := r.Type()
+	return t.Numeric() || t == FieldBool || t == FieldFlags
 }
 
 // Waiting is empty where the field has values today; see Field.Waiting.
 func (r *Ref) Waiting() string {
+	if r.call != nil {
+		return ""
+	}
 	if r.alias != nil {
 		return r.alias.Waiting()
 	}
@@ -52,7 +73,10 @@ func (r *Ref) Waiting() string {
 
 // Events returns the types of events in which the field can have a value.
 func (r *Ref) Events() TypeSet {
-	if r.alias != nil {
+	switch {
+	case r.call != nil:
+		return r.call.types.Or(r.aliasTypes)
+	case r.alias != nil:
 		return r.aliasTypes
 	}
 	return r.f.Events
@@ -69,6 +93,9 @@ func (r *Ref) AnyOf() bool { return r.several && r.f.AnyOf }
 // Composed reports whether the value is text put together on demand: Str then
 // allocates, AppendText does not.
 func (r *Ref) Composed() bool {
+	if r.call != nil {
+		return true
+	}
 	if r.alias != nil {
 		return r.alias.src.str == nil
 	}
@@ -77,6 +104,9 @@ func (r *Ref) Composed() bool {
 
 // Flags returns the names of a FieldFlags field's bits, nil for other types.
 func (r *Ref) Flags() *FlagSet {
+	if r.call != nil {
+		return nil
+	}
 	if r.alias != nil {
 		return r.alias.Flags()
 	}
@@ -87,6 +117,7 @@ func (r *Ref) Flags() *FlagSet {
 // values, what an output shows.
 func (r *Ref) Str(ev *Event) (string, bool) {
 	switch {
+	case r.call != nil:
 	case r.alias != nil && r.alias.src.str != nil:
 		if !r.aliasTypes.Has(ev.Type) {
 			return "", false
@@ -102,9 +133,15 @@ func (r *Ref) Str(ev *Event) (string, bool) {
 // Num returns the value of a numeric or boolean field (0 or 1).
 func (r *Ref) Num(ev *Event) (int64, bool) {
 	switch {
+	case r.call != nil && ev.Call != nil:
+		return r.call.num(ev)
 	case r.alias != nil:
 		if !r.aliasTypes.Has(ev.Type) {
 			return 0, false
+		}
+		if r.call != nil && r.alias.Type() == FieldFlags {
+			b, ok := r.alias.Bits(ev)
+			return int64(b), ok
 		}
 		return r.alias.Num(ev)
 	case r.src.num != nil && !r.several:
@@ -156,9 +193,28 @@ func (r *Ref) AppendNums(ev *Event, dst []int64) []int64 {
 	return dst
 }
 
+// AppendAddrs appends the addresses of a field of type FieldIP or FieldNet.
+func (r *Ref) AppendAddrs(ev *Event, dst []netip.Addr) []netip.Addr {
+	if r.src.addrs != nil {
+		dst = r.src.addrs(ev, dst)
+	}
+	return dst
+}
+
 // AppendText appends the value as an output shows it.
 func (r *Ref) AppendText(ev *Event, dst []byte) ([]byte, bool) {
 	switch {
+	case r.call != nil && ev.Call != nil:
+		if r.raw() {
+			return r.call.text(ev, dst, argRaw)
+		}
+		return r.call.text(ev, dst, argWords)
+	case r.call != nil && r.raw() && r.alias != nil && r.Type() == FieldInt:
+		n, ok := r.Num(ev)
+		if !ok {
+			return dst, false
+		}
+		return strconv.AppendInt(dst, n, 10), true
 	case r.alias != nil:
 		if !r.aliasTypes.Has(ev.Type) {
 			return dst, false

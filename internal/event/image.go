@@ -1,6 +1,9 @@
 package event
 
-import "strings"
+import (
+	"path"
+	"strings"
+)
 
 // Cmdline returns comm-independent text of the whole argument vector: the
 // arguments joined by blanks. Boundaries are lost in it: compare Argv where
@@ -17,6 +20,10 @@ func (i *Image) Seal() *Image {
 	if len(i.Argv) > 1 {
 		// the tail of cmdline, so that both share their bytes
 		i.args = i.cmdline[len(i.Argv[0])+1:]
+	}
+	i.invoked = i.Filename
+	if i.invoked != "" && i.invoked[0] != '/' && i.Cwd != "" {
+		i.invoked = path.Join(i.Cwd, i.invoked)
 	}
 	return i
 }

@@ -121,6 +121,7 @@ type Image struct {
 
 	cmdline string // cached by Cmdline
 	args    string // cached by Args
+	invoked string // Filename, made absolute
 }
 
 // File describes an executable file.
@@ -205,6 +206,8 @@ type Socket struct {
 	// Local and Remote are addresses as text: an IP address without port,
 	// or a unix path ("@name" for an abstract one). Empty when unset.
 	Local, Remote string
+	// RemoteName is the name that led to Remote, where a DNS answer told it.
+	RemoteName string
 	// LocalPort and RemotePort are 0 when unset or without meaning.
 	LocalPort, RemotePort uint16
 	// State is the TCP state ("established", "listen" …), "" otherwise.
@@ -246,6 +249,9 @@ type Cgroup struct {
 	Runtime string
 	// PodUID is the Kubernetes pod's uid where the path names one.
 	PodUID string
+	// Meta is what the container's runtime says of it; nil where nothing is
+	// known (yet).
+	Meta *ContainerMeta
 }
 
 // Namespaces holds the inode numbers of a process's namespaces.

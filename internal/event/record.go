@@ -4,8 +4,8 @@ package event
 // the process table. The table turns it into a Process and an Event. Sensors
 // may reuse the struct for the next record, but not what it points to.
 type TaskRecord struct {
-	// Type is Exec, Fork, Exit or Comm; TypeNone for a record of the task
-	// iterator (a process that is already there).
+	// Type is Exec, Fork, Exit, Comm or that of a system call; TypeNone for a
+	// record of the task iterator (a process that is already there).
 	Type Type
 	// Boot is the time of the record on the boot-time clock, in ns.
 	Boot  uint64
@@ -48,4 +48,7 @@ type TaskRecord struct {
 	Exit ExitInfo
 	// OldComm is set for Comm.
 	OldComm string
+	// Call is set for the types of system calls; Cred then holds only the
+	// ids and effective capabilities.
+	Call *Call
 }

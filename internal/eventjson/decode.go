@@ -63,6 +63,14 @@ func (d *decoder) event() (*event.Event, error) {
 			ev.OldComm, err = d.str()
 		case "gap":
 			ev.GapInfo, err = d.gap()
+		case "limit":
+			ev.LimitInfo, err = d.limit()
+		case "creds":
+			ev.CredsInfo, err = d.credsInfo()
+		case "call":
+			ev.Call, err = d.call()
+		case "shell":
+			ev.Shell, err = d.shell()
 		case "process":
 			ev.Proc, err = d.process()
 		case "ancestors":
@@ -88,6 +96,9 @@ func (d *decoder) event() (*event.Event, error) {
 	if x := ev.ExecInfo; x != nil && x.Old != nil && !x.OldCredKnown && ev.Proc != nil {
 		x.OldCred, x.OldCredKnown = ev.Proc.Cred, true // not written: the same
 	}
+	if c := ev.Call; c != nil && c.Spec.Type == event.TypeNone {
+		c.Spec.Type = ev.Type // a call that only a newer version knows
+	}
 	link(ev, chain)
 	return ev, nil
 }
@@ -107,6 +118,9 @@ func link(ev *event.Event, chain []*event.Process) {
 	if p == nil {
 		return
 	}
+	if s := ev.Shell; s != nil && s.Proc != nil && s.Proc.Key == p.Key {
+		s.Proc = p
+	}
 	if ev.Type == event.Exit {
 		p.Exited = ev.ExitInfo
 	}
@@ -123,6 +137,14 @@ func link(ev *event.Event, chain []*event.Process) {
 func (d *decoder) uint32(to *uint32) error {
 	n, err := d.unsigned(32)
 	*to = uint32(n)
+	return err
+}
+
+func (d *decoder) int32(to *int32) error {
+	n, err := d.signed()
+	if *to = int32(n); err == nil && int64(*to) != n {
+		return d.fail("%d is not an integer of 32 bits", n)
+	}
 	return err
 }
 
@@ -213,6 +235,49 @@ func (d *decoder) exit() (*event.ExitInfo, error) {
 		return err
 	})
 	return x, err
+}
+
+func (d *decoder) limit() (*event.LimitInfo, error) {
+	l := new(event.LimitInfo)
+	err := d.object(func(name string) (err error) {
+		switch name {
+		case "level":
+			err = d.integer(&l.Level)
+		case "left_out":
+			l.LeftOut, err = d.str()
+		case "used_permille":
+			err = d.integer(&l.Used)
+		case "allowed_permille":
+			err = d.integer(&l.Allowed)
+		default:
+			err = d.skip()
+		}
+		return err
+	})
+	return l, err
+}
+
+func (d *decoder) credsInfo() (*event.CredsInfo, error) {
+	c := new(event.CredsInfo)
+	err := d.object(func(name string) (err error) {
+		switch name {
+		case "seen":
+			var s string
+			if s, err = d.str(); err != nil {
+				return err
+			}
+			c.Seen = typeByName(s)
+		case "old":
+			var old *event.Cred
+			if old, err = d.creds(); err == nil {
+				c.Old = *old
+			}
+		default:
+			err = d.skip()
+		}
+		return err
+	})
+	return c, err
 }
 
 func (d *decoder) gap() (*event.GapInfo, error) {

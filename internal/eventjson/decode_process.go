@@ -261,47 +261,7 @@ func (d *decoder) image(name string, i *imageParts) (bool, error) {
 }
 
 func (d *decoder) file(f *event.File) error {
-	return d.object(func(name string) (err error) {
-		switch name {
-		case "path":
-			f.Path, err = d.str()
-		case "root_path":
-			f.RootPath, err = d.str()
-		case "unreachable":
-			f.Unreachable, err = d.boolean()
-		case "path_cut":
-			f.PathCut, err = d.boolean()
-		case "dev":
-			var major, minor uint32
-			major, minor, err = d.dev()
-			f.Dev = uint64(major)<<32 | uint64(minor)
-		case "inode":
-			f.Inode, err = d.unsigned(64)
-		case "nlink":
-			err = d.uint32(&f.Nlink)
-		case "mode":
-			err = d.octal(&f.Mode)
-		case "uid":
-			err = d.uint32(&f.UID)
-		case "gid":
-			err = d.uint32(&f.GID)
-		case "mtime":
-			err = d.nanos(&f.Mtime)
-		case "ctime":
-			err = d.nanos(&f.Ctime)
-		case "memfd":
-			f.Memfd, err = d.boolean()
-		case "deleted":
-			f.Deleted, err = d.boolean()
-		case "overlay":
-			f.Overlay, err = d.boolean()
-		case "upper":
-			f.Upper, err = d.boolean()
-		default:
-			err = d.skip()
-		}
-		return err
-	})
+	return d.object(func(name string) error { return d.fileMember(name, f) })
 }
 
 func (d *decoder) dev() (major, minor uint32, err error) {
@@ -401,6 +361,8 @@ func (d *decoder) socket() (*event.Socket, error) {
 			k.Remote, err = d.str()
 		case "remote_port":
 			err = d.uint16(&k.RemotePort)
+		case "remote_name":
+			k.RemoteName, err = d.str()
 		case "state":
 			k.State, err = d.str()
 		default:
@@ -440,26 +402,6 @@ func (d *decoder) cgroup() (*event.Cgroup, error) {
 			c.ID, err = d.unsigned(64)
 		case "path":
 			c.Path, err = d.str()
-		default:
-			err = d.skip()
-		}
-		return err
-	})
-	return c, err
-}
-
-func (d *decoder) container() (*event.Cgroup, error) {
-	c := new(event.Cgroup)
-	err := d.object(func(name string) (err error) {
-		switch name {
-		case "id":
-			c.ContainerID, err = d.str()
-		case "full_id":
-			c.FullID, err = d.str()
-		case "runtime":
-			c.Runtime, err = d.str()
-		case "pod_uid":
-			c.PodUID, err = d.str()
 		default:
 			err = d.skip()
 		}

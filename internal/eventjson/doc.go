@@ -2,9 +2,10 @@
 // back: one object per line, names in snake_case that never change meaning.
 //
 // In come event.Event and event.Alert; out go bytes appended to a buffer that
-// the caller owns. Encoding uses no reflection and allocates nothing but the
-// growth of that buffer. The json sink calls it for every line it writes, and
-// rule tests call DecodeEvent to replay recorded lines.
+// the caller owns. Encoding uses no reflection and allocates, but for labels and
+// bits without a name, nothing but the growth of that buffer. The json sink
+// calls it for every line it writes, and rule tests call DecodeEvent to replay
+// recorded lines.
 //
 // # Absent fields
 //

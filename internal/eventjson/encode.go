@@ -49,8 +49,8 @@ func AppendEvent(dst []byte, ev *event.Event) []byte {
 }
 
 // AppendEvent appends one event as a line, newline included. A process is
-// whole in the line of its exec; fork, exit and comm lines have its short form,
-// with the same key, and no ancestors.
+// whole in the line of its exec; all other lines have its short form, with the
+// same key, and no ancestors.
 func (e *Encoder) AppendEvent(dst []byte, ev *event.Event) []byte {
 	w := writer{dst}
 	w.b = append(w.b, '{')
@@ -67,6 +67,7 @@ func (e *Encoder) AppendAlert(dst []byte, a *event.Alert) []byte {
 	w.b = append(w.b, '{')
 	w.addTime("time", a.Time)
 	w.putStr("type", "alert")
+	w.addStr("id", a.ID)
 	e.putHost(&w)
 	if r := a.Rule; r != nil {
 		w.putStr("priority", r.Priority.String())
@@ -74,6 +75,36 @@ func (e *Encoder) AppendAlert(dst []byte, a *event.Alert) []byte {
 		w.addStr("source", r.Source)
 		if len(r.Tags) > 0 {
 			w.putList("tags", r.Tags)
+		}
+	}
+	w.addStr("summary", a.Summary)
+	w.addStr("why", a.Why)
+	w.addStr("next", a.Next)
+	if a.Repeats > 0 {
+		w.putUint("repeats", a.Repeats)
+		w.addTime("since", a.Since)
+	}
+	if len(a.Trail) > 0 {
+		w.key("trail")
+		w.b = append(w.b, '[')
+		for i := range a.Trail {
+			t := &a.Trail[i]
+			w.sep()
+			w.b = append(w.b, '{')
+			w.addTime("time", t.Time)
+			w.putStr("rule", t.Rule)
+			w.putStr("output", t.Output)
+			if t.Num > 0 {
+				w.putUint("num", t.Num)
+			}
+			if t.Pid > 0 {
+				w.putUint("pid", uint64(t.Pid))
+			}
+			w.close()
+		}
+		w.b = append(w.b, ']')
+		if a.TrailLeftOut > 0 {
+			w.putUint("trail_left_out", a.TrailLeftOut)
 		}
 	}
 	w.putStr("output", a.Output)
@@ -87,6 +118,7 @@ func (e *Encoder) AppendAlert(dst []byte, a *event.Alert) []byte {
 	}
 	w.close()
 	if a.Event != nil {
+		w.addStr("from", event.SSHFrom(a.Event.Proc))
 		w.open("event")
 		e.event(&w, a.Event, true)
 		w.close()
@@ -149,6 +181,22 @@ func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 		w.close()
 	}
 	w.addStr("old_comm", ev.OldComm)
+	if l := ev.LimitInfo; l != nil {
+		w.open("limit")
+		w.putInt("level", int64(l.Level))
+		w.putStr("left_out", l.LeftOut)
+		w.putInt("used_permille", int64(l.Used))
+		w.putInt("allowed_permille", int64(l.Allowed))
+		w.close()
+	}
+	if c := ev.CredsInfo; c != nil {
+		w.open("creds")
+		w.putStr("seen", c.Seen.String())
+		w.open("old")
+		putCred(w, &c.Old)
+		w.close()
+		w.close()
+	}
 	if g := ev.GapInfo; g != nil {
 		w.open("gap")
 		w.putStr("class", g.Class.String())
@@ -160,6 +208,12 @@ func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 		w.putUint("from", g.From)
 		w.putUint("to", g.To)
 		w.close()
+	}
+	if c := ev.Call; c != nil {
+		putCall(w, c)
+	}
+	if s := ev.Shell; s != nil {
+		putShell(w, s)
 	}
 	if p := ev.Proc; p != nil {
 		w.open("process")

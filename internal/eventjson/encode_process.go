@@ -39,7 +39,7 @@ func (e *Encoder) process(w *writer, p *event.Process, typ event.Type, whole boo
 		w.close()
 	}
 	if p.Cgroup != nil {
-		e.cgroup.put(w, p.Cgroup, putCgroup)
+		e.cgroup.put(w, groupOf(p.Cgroup), putGroup)
 	}
 	if p.NS != nil {
 		e.ns.put(w, p.NS, putNamespaces)
@@ -70,7 +70,7 @@ func (e *Encoder) short(w *writer, p *event.Process, typ event.Type) {
 	w.putUint("ns_pid", uint64(p.NSPid))
 	k := shortKey{
 		ppid: p.PPid, uid: p.Cred.UID, euid: p.Cred.EUID, user: p.User, comm: p.Comm,
-		parent: parentOf(p), cgroup: p.Cgroup, kthread: p.KThread,
+		parent: parentOf(p), group: groupOf(p.Cgroup), kthread: p.KThread,
 	}
 	if i := p.Image; i != nil {
 		k.hasExe, k.exe, k.inode, k.memfd, k.deleted = true, i.Exe.Path, i.Exe.Inode, i.Exe.Memfd, i.Exe.Deleted
@@ -90,7 +90,7 @@ type shortKey struct {
 	user, comm, exe string
 	inode           uint64
 	parent          parent
-	cgroup          *event.Cgroup
+	group           groupKey
 
 	hasExe, memfd, deleted, kthread bool
 }
@@ -110,8 +110,8 @@ func putShort(w *writer, k shortKey) {
 		w.addFlag("deleted", k.deleted)
 		w.close()
 	}
-	if k.cgroup != nil {
-		putCgroup(w, k.cgroup)
+	if k.group.group != nil {
+		putShortGroup(w, k.group)
 	}
 	w.addFlag("kthread", k.kthread)
 }
@@ -259,11 +259,13 @@ func putStdio(w *writer, s *event.Stdio) {
 	w.putStr("kind", s.Kind.String())
 	w.addUint("inode", s.Inode)
 	w.addStr("path", s.Path)
-	k := s.Sock
-	if k == nil {
-		return
+	if s.Sock != nil {
+		putSocket(w, "socket", s.Sock)
 	}
-	w.open("socket")
+}
+
+func putSocket(w *writer, name string, k *event.Socket) {
+	w.open(name)
 	w.addStr("family", k.Family)
 	w.addStr("proto", k.Proto)
 	w.addStr("type", k.Type)
@@ -271,22 +273,7 @@ func putStdio(w *writer, s *event.Stdio) {
 	w.addUint("local_port", uint64(k.LocalPort))
 	w.addStr("remote", k.Remote)
 	w.addUint("remote_port", uint64(k.RemotePort))
+	w.addStr("remote_name", k.RemoteName)
 	w.addStr("state", k.State)
-	w.close()
-}
-
-func putCgroup(w *writer, c *event.Cgroup) {
-	w.open("cgroup")
-	w.putUint("id", c.ID)
-	w.putStr("path", c.Path)
-	w.close()
-	if c.ContainerID == "" && c.FullID == "" && c.Runtime == "" && c.PodUID == "" {
-		return
-	}
-	w.open("container")
-	w.addStr("id", c.ContainerID)
-	w.addStr("full_id", c.FullID)
-	w.addStr("runtime", c.Runtime)
-	w.addStr("pod_uid", c.PodUID)
 	w.close()
 }

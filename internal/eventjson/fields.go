@@ -9,8 +9,8 @@ type Field struct {
 	// 3339), "hex" (text such as "0x1f"), "device" (text such as "8:1"),
 	// "octal" (text such as "0100755"), "object" or "list".
 	Type string
-	// In says which lines have it: "all", "events", "alert", or the name of
-	// an event type.
+	// In says which lines have it: "all", "events", "calls" (events of system
+	// calls), "alert", or the name of an event type.
 	In string
 	// Optional is true where it is left out when absent, empty or false.
 	Optional bool
@@ -23,7 +23,10 @@ type Field struct {
 // members within "event".
 func Fields() []Field {
 	out := lineFields()
+	out = append(out, callFields()...)
+	out = append(out, shellFields()...)
 	out = append(out, processFields("process.")...)
+	out = append(out, containerFields("process.container.")...)
 	out = append(out, credFields("process.")...)
 	out = append(out, imageFields("process.")...)
 	out = append(out, ancestorFields("ancestors[].")...)
@@ -33,14 +36,28 @@ func Fields() []Field {
 func lineFields() []Field {
 	out := []Field{
 		{"time", "time", "all", true, "Wall-clock time of the event, in UTC with nine digits of fraction."},
-		{"type", "text", "all", false, "What happened: exec, fork, exit, comm or gap; alert for a rule's finding, output_loss for a notice of lost lines."},
+		{"type", "text", "all", false, "What happened: exec, fork, exit, comm, gap, limit, creds or the type of a call, such as open; alert for a rule's finding, output_loss for a notice of lost lines."},
+		{"id", "text", "alert", true, "Name of the alert: the same event and rule have the same one. bearcat alerts show finds it."},
 		{"host", "text", "all", true, "Name of the host."},
 		{"priority", "text", "alert", false, "Severity of the rule, such as Warning."},
 		{"rule", "text", "alert", false, "Name of the rule."},
 		{"source", "text", "alert", true, "Event source that the rule is about."},
 		{"tags", "list", "alert", true, "Tags of the rule."},
+		{"summary", "text", "alert", true, "Who did what to what, and from where."},
+		{"why", "text", "alert", true, "Why that is suspicious: the first sentence of the rule's description."},
+		{"next", "text", "alert", true, "What to do: the sentences of the description that begin with Check and the like."},
+		{"repeats", "integer", "alert", true, "How many alerts of the rule about the same subject were left out since the last one that was written. Where there is no event, the line tells of nothing else, and id is that of the last one."},
+		{"since", "time", "alert", true, "When the first of these came."},
+		{"trail", "list", "alert", true, "For a rule that counts the matches of others: the last of these, in the order of time."},
+		{"trail[].time", "time", "alert", true, "When it was."},
+		{"trail[].rule", "text", "alert", true, "Which rule matched."},
+		{"trail[].output", "text", "alert", true, "Its output."},
+		{"trail[].num", "integer", "alert", true, "Number of its event."},
+		{"trail[].pid", "integer", "alert", true, "Process of its event."},
+		{"trail_left_out", "integer", "alert", true, "How many matches were counted that the trail does not list."},
 		{"output", "text", "alert", false, "The rule's output with its fields filled in."},
 		{"output_fields", "object", "alert", false, "The fields that the output names, with their values; null where the event has none."},
+		{"from", "text", "alert", true, "Address that the process's ssh session came from: of the socket of the sshd that it descends from, or else by SSH_CONNECTION."},
 		{"event", "object", "alert", true, "The event, with the members that its own line would have."},
 		{"lost", "integer", "output_loss", false, "How many lines could not be written at this place of the stream."},
 		{"boot_ns", "integer", "events", false, "Time on the boot-time clock (CLOCK_BOOTTIME), in nanoseconds; events are ordered by it."},
@@ -64,6 +81,14 @@ func lineFields() []Field {
 		{"exit.system_ns", "integer", "exit", false, "The part of it in the kernel, by the kernel's ticks."},
 		{"exit.max_rss", "integer", "exit", false, "Largest resident set, in bytes."},
 		{"old_comm", "text", "comm", true, "The process's name before; the new one is process.comm."},
+		{"creds", "object", "creds", true, "The process has become root without a way to."},
+		{"creds.seen", "text", "creds", false, "Type of the event at which it was noticed."},
+		{"creds.old", "object", "creds", false, "Credentials before, as in `process`."},
+		{"limit", "object", "limit", true, "A step by which the agent keeps to its processor time."},
+		{"limit.level", "integer", "limit", false, "How far it has gone: 0 where nothing is left out."},
+		{"limit.left_out", "text", "limit", false, "What is not collected."},
+		{"limit.used_permille", "integer", "limit", false, "Processor time of the agent and its programs since the last look, in thousandths of one processor."},
+		{"limit.allowed_permille", "integer", "limit", false, "What they may use."},
 		{"gap", "object", "gap", true, "Records that were lost between the kernel and the agent."},
 		{"gap.class", "text", "gap", false, "Class of the stream: critical or bulk."},
 		{"gap.lost", "text", "gap", true, "Type of the events that are missing, where the stream has only one."},
@@ -72,9 +97,11 @@ func lineFields() []Field {
 		{"gap.from", "integer", "gap", false, "Number of the first one."},
 		{"gap.to", "integer", "gap", false, "Number of the last one."},
 	}
-	for _, f := range credFields("exec.old_cred.") {
-		f.In = "exec"
-		out = append(out, f)
+	for _, old := range [][2]string{{"exec.old_cred.", "exec"}, {"creds.old.", "creds"}} {
+		for _, f := range credFields(old[0]) {
+			f.In = old[1]
+			out = append(out, f)
+		}
 	}
 	return out
 }
@@ -107,11 +134,6 @@ func processFields(at string) []Field {
 		{"cgroup", "object", "events", true, "Control group."},
 		{"cgroup.id", "integer", "events", false, "Its id."},
 		{"cgroup.path", "text", "events", false, "Its path."},
-		{"container", "object", "events", true, "Container, as far as the control group's path names one."},
-		{"container.id", "text", "events", true, "Its id in the short form of 12 digits."},
-		{"container.full_id", "text", "events", true, "Its whole id."},
-		{"container.runtime", "text", "events", true, "What runs it: docker, containerd, podman …"},
-		{"container.pod_uid", "text", "events", true, "Uid of its Kubernetes pod."},
 		{"ns", "object", "events", true, "Inode numbers of the namespaces."},
 		{"ns.pid", "integer", "events", false, "Pid namespace."},
 		{"ns.mnt", "integer", "events", false, "Mount namespace."},
@@ -192,6 +214,7 @@ func imageFields(at string) []Field {
 		{"fds[].socket.local_port", "integer", "events", true, "Local port."},
 		{"fds[].socket.remote", "text", "events", true, "Remote address."},
 		{"fds[].socket.remote_port", "integer", "events", true, "Remote port."},
+		{"fds[].socket.remote_name", "text", "events", true, "Name that led to the remote address, from a DNS answer."},
 		{"fds[].socket.state", "text", "events", true, "TCP state."},
 		{"setuid", "flag", "events", true, "The exec gained another effective uid by the file's mode."},
 		{"setgid", "flag", "events", true, "The exec gained another effective gid by the file's mode."},

@@ -36,7 +36,7 @@ type memos struct {
 	env       memo[envKey]
 	stdio     memo[[3]event.Stdio]
 	ns        memo[*event.Namespaces]
-	cgroup    memo[*event.Cgroup]
+	cgroup    memo[groupKey]
 	ancestors chainMemo
 	// brief has the short forms of processes, by the type of the event.
 	brief [event.NumTypes]memo[shortKey]

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
@@ -38,6 +40,9 @@ func (g gen) process(depth int) *event.Process {
 	}
 	if g.flag() {
 		p.Cgroup = &event.Cgroup{ID: g.u64(), Path: g.str(), ContainerID: g.str(), Runtime: g.str()}
+		if g.flag() {
+			p.Cgroup.Meta = g.meta()
+		}
 	}
 	if g.flag() {
 		p.NS = &event.Namespaces{Pid: g.u32(), IPC: g.u32()}
@@ -78,6 +83,9 @@ func (g gen) event() *event.Event {
 	if g.flag() {
 		ev.Proc = g.process(4)
 	}
+	if ev.Type.IsCall() && g.flag() {
+		ev.Call = g.call(event.CallsOf(ev.Type))
+	}
 	switch ev.Type {
 	case event.Exec:
 		ev.ExecInfo = &event.ExecInfo{At: g.flag(), OldTid: g.u32(), OldCredKnown: g.flag()}
@@ -93,9 +101,110 @@ func (g gen) event() *event.Event {
 	return ev
 }
 
+func (g gen) file() event.File {
+	f := event.File{Path: g.str(), RootPath: g.str(), PathCut: g.flag(), Memfd: g.flag()}
+	if g.flag() {
+		f.Dev, f.Inode, f.Mode, f.UID, f.Nlink = g.u64(), g.u64(), g.u32(), g.u32(), g.u32()
+	}
+	return f
+}
+
+func (g gen) labels() map[string]string {
+	return rapid.MapOfN(rapid.Custom(func(t *rapid.T) string { return gen{t}.str() }),
+		rapid.Custom(func(t *rapid.T) string { return gen{t}.str() }), 0, 3).Draw(g.T, "labels")
+}
+
+func (g gen) meta() *event.ContainerMeta {
+	m := &event.ContainerMeta{Name: g.str(), Image: g.str(), Labels: g.labels(), Privileged: g.flag(), HostIPC: g.flag(), PodName: g.str()}
+	if g.flag() {
+		m.Mounts = []event.ContainerMount{{Source: g.str(), Dest: g.str(), RW: g.flag()}}
+		m.Started, m.PodLabels, m.SandboxID = g.time(), g.labels(), g.str()
+	}
+	return m
+}
+
+func (g gen) ref() *event.FileRef {
+	if g.flag() {
+		return nil
+	}
+	return &event.FileRef{Raw: g.str(), RawCut: g.flag(), Resolved: g.flag(), Created: g.flag(), File: g.file()}
+}
+
+func (g gen) socket() *event.Socket {
+	if g.flag() {
+		return nil
+	}
+	return &event.Socket{Family: g.str(), Proto: g.str(), Type: g.str(), Local: g.str(), LocalPort: uint16(g.u32()),
+		Remote: g.str(), RemotePort: uint16(g.u32()), RemoteName: g.str(), State: g.str()}
+}
+
+func (g gen) fd() *event.FD {
+	if g.flag() {
+		return nil
+	}
+	kind := event.StdioKind(rapid.IntRange(int(event.StdioClosed), int(event.StdioAnon)).Draw(g.T, "kind"))
+	return &event.FD{Num: int32(g.u32()), Kind: kind, File: g.file(), Sock: g.socket()}
+}
+
+func (g gen) cred() *event.Cred {
+	if g.flag() {
+		return nil
+	}
+	return &event.Cred{UID: g.u32(), GID: g.u32(), EUID: g.u32(), EGID: g.u32(), SUID: g.u32(), SGID: g.u32(), FSUID: g.u32(), FSGID: g.u32(),
+		LoginUID: event.Unset, SessionID: g.u32(), Effective: g.u64(), Permitted: g.u64(), Inheritable: g.u64(), Bounding: g.u64(),
+		Ambient: g.u64(), NoNewPrivs: g.flag()}
+}
+
+func (g gen) call(specs []*event.CallSpec) *event.Call {
+	c := &event.Call{Spec: rapid.SampledFrom(specs).Draw(g.T, "spec"), Ret: rapid.Int64().Draw(g.T, "ret"), Via: g.str(), Compat: g.flag(), Text: g.str(), Text2: g.str(),
+		Path: g.ref(), Path2: g.ref(), FD: g.fd(), FD2: g.fd(), Addr: g.socket(), OldCred: g.cred(), NewCred: g.cred()}
+	for i := range c.Args {
+		c.Args[i] = g.u64()
+	}
+	if g.flag() {
+		c.Target = &event.Process{Key: event.Key{Pid: g.u32(), Start: g.u64()}, Comm: g.str(), Image: g.image()}
+	}
+	if g.flag() {
+		c.DNS = &event.DNSInfo{ID: uint16(g.u32()), Response: g.flag(), Name: g.str(), Type: g.str(), Rcode: g.str(), Latency: time.Duration(rapid.Int64().Draw(g.T, "d")),
+			TCP: g.flag(), Cut: g.flag(), Answers: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) event.DNSAnswer {
+				g := gen{t}
+				return event.DNSAnswer{Name: g.str(), Type: g.str(), Data: g.str(), TTL: g.u32()}
+			}), 0, 3).Draw(g.T, "answers")}
+	}
+	if g.flag() {
+		c.BPF = &event.BPFInfo{Cmd: g.str(), ProgType: g.str(), AttachType: g.str(), Name: g.str(), Insns: g.u32(), ScanCut: g.flag(), Path: g.str(),
+			Helpers: rapid.SliceOfN(rapid.Uint32(), 0, 3).Draw(g.T, "helpers")}
+	}
+	if g.flag() {
+		c.TCP = &event.TCPInfo{Old: g.str(), New: g.str(), Sent: g.u64(), Received: g.u64(), Duration: time.Duration(rapid.Int64().Draw(g.T, "d"))}
+	}
+	return c
+}
+
+// diffCalls says what differs between two calls; of the process that one acts
+// on, a line has no more than its key, name and program.
+func diffCalls(a, b *event.Call) string {
+	return cmp.Diff(a, b, cmpopts.EquateEmpty(), cmp.Transformer("target", func(p *event.Process) []string {
+		if p == nil {
+			return nil
+		}
+		out := []string{p.Key.String(), p.Comm}
+		if p.Image != nil {
+			out = append(out, p.Image.Exe.Path)
+		}
+		return out
+	}))
+}
+
 func TestRoundTripRandom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		first := testEncoder.AppendEvent(nil, gen{t}.event())
+		ev := gen{t}.event()
+		first := testEncoder.AppendEvent(nil, ev)
+		if got, err := DecodeEvent(first); err == nil {
+			if diff := diffCalls(ev.Call, got.Call); diff != "" {
+				t.Fatalf("%s comes back as another call:\n%s", first, diff)
+			}
+		}
 		if again := recode(t, first); !bytes.Equal(first, again) {
 			t.Fatalf("\n first %s\nsecond %s", first, again)
 		}

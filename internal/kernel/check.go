@@ -181,7 +181,7 @@ func Rungs() []Check {
 		if err := p.try(); err != nil {
 			c.State = Absent
 			c.Detail = "not offered: " + Verdict(err)
-			c.Advice = "nothing to do: process events use BTF tracepoints"
+			c.Advice = "nothing to do: all events come from BTF tracepoints"
 		}
 		out = append(out, c)
 	}

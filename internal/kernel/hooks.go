@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -13,18 +14,20 @@ type Hook struct {
 	// Event is what the hook tells of, such as "exec"; Name where it hangs,
 	// such as "tp_btf/sched_process_exec".
 	Event, Name string
+	Stream      uint8
 
 	prog *ebpf.Program
 	link link.Link
 }
 
-// AttachTracepoint attaches a tp_btf program.
-func AttachTracepoint(event, name string, prog *ebpf.Program) (*Hook, error) {
+// AttachTracepoint attaches a program of tp_btf, fentry or fexit, whose records
+// count in a stream.
+func AttachTracepoint(event, name string, stream uint8, prog *ebpf.Program) (*Hook, error) {
 	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
 	if err != nil {
 		return nil, fmt.Errorf("attaching %s for %s events: %w", name, event, err)
 	}
-	return &Hook{event, name, prog, l}, nil
+	return &Hook{Event: event, Name: name, Stream: stream, prog: prog, link: l}, nil
 }
 
 // HookStatus is a hook's account, as `bearcat status` shows it.
@@ -34,12 +37,16 @@ type HookStatus struct {
 	Attached bool   `json:"attached"`
 	// Runs is only counted by kernels with bpf_stats enabled.
 	Runs uint64 `json:"runs"`
+	// Runtime is what the runs took, where they are counted.
+	Runtime time.Duration `json:"runtime_ns"`
 	// Missed counts calls that the kernel skipped because the program was
 	// already running on that CPU. Where the program is attached in Copies,
 	// it is the least of their counts, and a bound: what one missed another
 	// has most likely handled.
 	Missed uint64 `json:"missed"`
 	Copies int    `json:"copies,omitempty"`
+	// Stream is the number of the series that its records count in.
+	Stream uint8 `json:"stream"`
 	// Error says why the hook is not attached.
 	Error string `json:"error,omitempty"`
 }
@@ -50,7 +57,7 @@ func CountsMisses() bool { return ParseVersion(Release()).AtLeast(5, 12) }
 
 // Status asks the kernel for the hook's account.
 func (h *Hook) Status() HookStatus {
-	s := HookStatus{Event: h.Event, Hook: h.Name, Attached: true}
+	s := HookStatus{Event: h.Event, Hook: h.Name, Stream: h.Stream, Attached: true}
 	st, err := h.prog.Stats()
 	if err != nil {
 		if !errors.Is(err, ebpf.ErrNotSupported) {
@@ -58,8 +65,29 @@ func (h *Hook) Status() HookStatus {
 		}
 		return s
 	}
-	s.Runs, s.Missed = st.RunCount, st.RecursionMisses
+	s.Runs, s.Runtime, s.Missed = st.RunCount, st.Runtime, st.RecursionMisses
 	return s
+}
+
+// MergeCopies gives the account of hooks of which some are copies of one
+// program: one entry for each name.
+func MergeCopies(hooks []*Hook) []HookStatus {
+	var out []HookStatus
+	at := map[string]int{}
+	for _, h := range hooks {
+		st := h.Status()
+		i, ok := at[st.Hook]
+		if !ok {
+			at[st.Hook] = len(out)
+			out = append(out, st)
+			continue
+		}
+		out[i].Runs = max(out[i].Runs, st.Runs)
+		out[i].Runtime += st.Runtime
+		out[i].Missed = min(out[i].Missed, st.Missed)
+		out[i].Copies = max(out[i].Copies, 1) + 1
+	}
+	return out
 }
 
 // Close detaches the program.

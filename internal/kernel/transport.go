@@ -8,6 +8,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/rlimit"
 )
 
@@ -38,6 +39,10 @@ type Transport struct {
 
 	received [event.NumClasses]atomic.Uint64
 	bytes    [event.NumClasses]atomic.Uint64
+
+	// types are the kernel's, which each load of programs needs and which take
+	// as long to read as to verify most of them.
+	types atomic.Pointer[btf.Cache]
 }
 
 // NewTransport makes the rings. Sizes are in bytes; each must be a power of
@@ -82,6 +87,26 @@ func (t *Transport) Maps() map[string]*ebpf.Map {
 		"critical": t.rings[event.Critical], "bulk": t.rings[event.Bulk], "asleep": t.asleep,
 	}
 }
+
+// Load loads programs on maps that are there, by name. The kernel's types are
+// kept from one load to the next, until ForgetTypes.
+func (t *Transport) Load(spec *ebpf.CollectionSpec, maps map[string]*ebpf.Map) (*ebpf.Collection, error) {
+	return ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps, Cache: t.Types()})
+}
+
+// Types returns the kernel's types; safe at any time.
+func (t *Transport) Types() *btf.Cache {
+	c := t.types.Load()
+	if c == nil {
+		c = btf.NewCache()
+		t.types.Store(c)
+	}
+	return c
+}
+
+// ForgetTypes gives back the memory of the kernel's types, when all is loaded. A
+// later load reads them again.
+func (t *Transport) ForgetTypes() { t.types.Store(nil) }
 
 // Size returns the size of a class's ring in bytes.
 func (t *Transport) Size(c event.Class) int { return t.sizes[c] }

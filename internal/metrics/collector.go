@@ -129,6 +129,20 @@ func pipelineMetrics() []metric {
 	table := func(value func(t *status.Table) uint64) reader {
 		return one(func(s *status.Status) float64 { return float64(value(&s.Table)) })
 	}
+	shells := func(value func(x *status.Shells) uint64) reader {
+		return func(s *status.Status, put func(float64, ...string)) {
+			if s.Shells != nil {
+				put(float64(value(s.Shells)))
+			}
+		}
+	}
+	counts := func(value func(x *status.Counts) uint64) reader {
+		return func(s *status.Status, put func(float64, ...string)) {
+			if s.Counts != nil {
+				put(float64(value(s.Counts)))
+			}
+		}
+	}
 	return []metric{
 		counter("stage_in_total", "What came into the stage.", stage, stages(func(t *status.Stage) uint64 { return t.In })),
 		counter("stage_out_total", "What came out of it.", stage, stages(func(t *status.Stage) uint64 { return t.Out })),
@@ -140,12 +154,26 @@ func pipelineMetrics() []metric {
 		counter("table_evicted_total", "Processes that were forgotten before their time.", nil, table(func(t *status.Table) uint64 { return t.Evicted })),
 		counter("table_unknown_total", "Events about processes that were not in the table.", nil, table(func(t *status.Table) uint64 { return t.Unknown })),
 		counter("table_resyncs_total", "Readings of the task list after a gap.", nil, table(func(t *status.Table) uint64 { return t.Resyncs })),
+		gauge("shells_processes", "Processes of which it is followed what their input and output lead to.", nil, shells(func(x *status.Shells) uint64 { return x.Processes })),
+		counter("shells_forgotten_total", "What was dropped of that for lack of room.", nil, shells(func(x *status.Shells) uint64 { return x.Forgotten })),
+		counter("shells_found_total", "Chains from a shell to a socket.", nil, shells(func(x *status.Shells) uint64 { return x.Found })),
+		counter("shells_refuted_total", "Likely chains that the kernel's descriptors denied.", nil, shells(func(x *status.Shells) uint64 { return x.Refuted })),
+		counter("shells_unasked_total", "Likely chains for which the descriptors were not looked at.", nil, shells(func(x *status.Shells) uint64 { return x.Unasked })),
+		gauge("counts_groups", "Groups that rules count matches of others in.", nil, counts(func(x *status.Counts) uint64 { return x.Groups })),
+		counter("counts_evicted_total", "Groups and matches of these that were forgotten for lack of room.", nil, counts(func(x *status.Counts) uint64 { return x.Evicted })),
+		counter("counts_late_total", "Matches that came too late to be counted.", nil, counts(func(x *status.Counts) uint64 { return x.Late })),
 		gauge("rules", "Rules by state.", []string{"state"}, func(s *status.Status, put func(float64, ...string)) {
 			put(float64(s.Rules.Live), "live")
 			put(float64(s.Rules.Waiting), "waiting")
 			put(float64(s.Rules.Disabled), "disabled")
 		}),
+		counter("rule_reloads_total", "Times that the rules were put in place anew.", nil, one(func(s *status.Status) float64 { return float64(s.Rules.Reloads) })),
+		counter("rule_reloads_refused_total", "Times that they had errors and the old ones stayed.", nil, one(func(s *status.Status) float64 { return float64(s.Rules.Refused) })),
 		counter("alerts_total", "Alerts.", nil, one(func(s *status.Status) float64 { return float64(s.Rules.Matched) })),
+		counter("alerts_suppressed_total", "Alerts that were counted and not written, as there were too many like them.", nil,
+			one(func(s *status.Status) float64 { return float64(s.Rules.Suppressed) })),
+		counter("alerts_forgotten_total", "Alerts that were dropped from those kept before their time.", nil,
+			one(func(s *status.Status) float64 { return float64(s.Rules.Forgotten) })),
 		counter("rule_alerts_total", "Alerts by rule.", []string{"rule"}, func(s *status.Status, put func(float64, ...string)) {
 			for name, n := range s.Rules.ByRule {
 				put(float64(n), name)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"golang.org/x/sys/unix"
 )
 
 // Apply brings a record into the table and fills ev with what it tells. It
@@ -34,8 +35,11 @@ func (t *Table) Apply(rec *event.TaskRecord, ev *event.Event) bool {
 	case event.Comm:
 		t.applyComm(rec, &next)
 	default:
-		inc(&t.counters.ignored)
-		return false
+		if !rec.Type.IsCall() {
+			inc(&t.counters.ignored)
+			return false
+		}
+		t.applyCall(rec, &next)
 	}
 	t.publish()
 	if next.Proc == nil {
@@ -97,7 +101,7 @@ func (t *Table) inherit(e *entry) {
 	}
 	if !e.credKnown && p.credKnown {
 		e.credKnown = true
-		e.Cred = p.Cred
+		e.Cred, e.unprivileged = p.Cred, p.unprivileged
 		e.User, e.Group, e.LoginUser = p.User, p.Group, p.LoginUser
 	}
 	if e.execed || e.Seeded {
@@ -131,6 +135,7 @@ func (t *Table) applyExec(rec *event.TaskRecord, ev *event.Event) {
 		ev.ExecInfo, ev.Proc = info, t.pastExec(e, rec, img)
 		return
 	}
+	t.watchRoot(e, &rec.Cred, img.Exe.Mode&unix.S_ISUID != 0, event.Exec)
 	if info.Old == nil && e.Image != img {
 		info.Old = e.Image
 	}
@@ -299,16 +304,16 @@ func keep(to *uint32, v uint32) {
 func (t *Table) setTask(e *entry, rec *event.TaskRecord) {
 	t.setIDs(e, rec)
 	e.KThread = rec.KThread
-	if !e.credKnown || e.Cred != rec.Cred {
-		e.Cred, e.credKnown = rec.Cred, true
-		if u := t.cfg.Users; u != nil {
-			e.User, e.Group, e.LoginUser = u.User(rec.Cred.UID), u.Group(rec.Cred.GID), u.User(rec.Cred.LoginUID)
-		}
-	}
+	changed := !e.credKnown || e.Cred != rec.Cred
+	e.Cred, e.credKnown, e.unprivileged = rec.Cred, true, unprivileged(&rec.Cred)
 	e.Tty.Dev = rec.Tty.Dev
 	e.Tty.Name = t.names.same(rec.Tty.Name, e.Tty.Name)
 	e.Cgroup = t.cgroup(rec.CgroupID, rec.CgroupPath, e.Cgroup)
+	before := e.NS
 	e.NS = t.namespaces(rec.NS, e.NS)
+	if changed || e.NS != before {
+		t.nameUsers(e)
+	}
 	if rec.Node != "" {
 		e.Node = t.names.same(rec.Node, e.Node)
 	}

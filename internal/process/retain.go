@@ -140,6 +140,14 @@ func (t *Table) Release(p *event.Process) {
 	t.place(e)
 }
 
+// Where more than crowd dead processes wait for late records, crowdGrace has to do:
+// a host that starts a thousand programs a second would otherwise have most of the
+// table's memory in them.
+const (
+	crowd      = 4096
+	crowdGrace = 2 * time.Second
+)
+
 // expire drops the dead whose grace is over. Dropping the last child of a dead
 // process puts that at the front of the list, so that whole chains go.
 func (t *Table) expire() {
@@ -150,7 +158,11 @@ func (t *Table) expire() {
 		}
 		// an end far in the future is rubbish and must not block the others
 		age := time.Duration(t.now - e.ExitBoot) // negative is meant
-		if age >= -clockSkew && (age < 0 || age < t.cfg.Grace) {
+		grace := t.cfg.Grace
+		if t.leaf.n > crowd {
+			grace = min(grace, crowdGrace)
+		}
+		if age >= -clockSkew && (age < 0 || age < grace) {
 			return
 		}
 		t.drop(e)

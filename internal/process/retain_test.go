@@ -30,6 +30,31 @@ func TestGraceAndAncestors(t *testing.T) {
 	}
 }
 
+// TestCrowdOfDead checks that a storm of short programs does not keep each of them
+// for the whole grace, and the last ones for a while all the same.
+func TestCrowdOfDead(t *testing.T) {
+	tab := testTable(Config{Grace: time.Minute})
+	for i := range uint32(3 * crowd) {
+		at := uint64(i) * ms
+		var ev event.Event // not by apply, which checks the whole table each time
+		tab.Apply(forkRec(k(10+i, uint64(i)+1), k(1, 1), at), &ev)
+		tab.Apply(exitRec(k(10+i, uint64(i)+1), at+ms), &ev)
+	}
+	tab.Tick(uint64(3*crowd)*ms + 2*ms)
+	check(t, tab)
+	if _, dead := tab.Len(); dead != crowd {
+		t.Errorf("%d dead are kept, want %d", dead, crowd)
+	}
+	last := uint32(3*crowd - 1)
+	if tab.ByKey(k(10+last, uint64(last)+1)) == nil {
+		t.Error("the one that died last is not there")
+	}
+	tab.Tick(uint64(3*crowd)*ms + 50_000*ms)
+	if _, dead := tab.Len(); dead == 0 {
+		t.Error("those that are no crowd did not stay for their grace")
+	}
+}
+
 func TestRubbishTimesDoNotBlock(t *testing.T) {
 	tab := testTable(Config{Grace: time.Second})
 	apply(t, tab, exitRec(k(1, 1), 1<<62))

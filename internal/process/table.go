@@ -29,7 +29,8 @@ type Config struct {
 	MaxProcesses int
 	MaxBytes     int64
 	// Grace is how long a dead process stays for late records, in event
-	// time. Negative for none.
+	// time; two seconds at most for those beyond the 4096 that died last.
+	// Negative for none.
 	Grace time.Duration
 	// Users gives names to numeric ids; nil for no names.
 	Users *Users
@@ -46,6 +47,9 @@ type Config struct {
 type Table struct {
 	cfg Config
 
+	// gained is what Gained returns.
+	gained *event.CredsInfo
+
 	byPid map[uint32]*entry    // living
 	dead  map[event.Key]*entry // dead
 	// waiting holds, by the key of a parent that was not found, the list of
@@ -57,6 +61,8 @@ type Table struct {
 	now                     uint64 // boot time of the latest record
 	// evicted is the latest end of a process that was dropped.
 	evicted uint64
+
+	roots *roots // names inside containers; nil for none
 
 	offset     time.Duration // boot-time to wall clock
 	offsetBoot uint64        // when it was asked for
@@ -99,6 +105,9 @@ type entry struct {
 	presumed    bool // end not reported but concluded
 	waits       bool // in a waiting list
 	born        bool // in resync.born
+	// unprivileged is true where the process had no way to become root when its
+	// program began, and no thread of it can have found one since.
+	unprivileged bool
 }
 
 // imageCost is the estimated size of an image, shared like it.
@@ -131,8 +140,13 @@ func NewTable(cfg Config) *Table {
 			return time.Duration(time.Now().UnixNano() - int64(uptime("/proc")))
 		}
 	}
+	var inside *roots
+	if cfg.Users != nil {
+		inside = newRoots("/proc")
+	}
 	return &Table{
 		cfg:     cfg,
+		roots:   inside,
 		byPid:   make(map[uint32]*entry),
 		dead:    make(map[event.Key]*entry),
 		waiting: make(map[event.Key]*entry),

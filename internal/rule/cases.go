@@ -85,7 +85,7 @@ func (res *TestResult) run(engine *Engine, c TestCase) {
 		return
 	}
 	var got []string
-	engine.Match(c.Event, func(r *Rule) { got = append(got, r.info.Name) })
+	engine.Alerts(c.Event, func(r *Rule, _ *event.Alert) { got = append(got, r.info.Name) })
 	for _, name := range slices.Concat(c.Match, c.NoMatch) {
 		r, ok := engine.set.Rule(name)
 		switch {

@@ -22,15 +22,21 @@ func (s *slots) check(c *ast.Check) pred {
 	switch {
 	case waiting(c) != "":
 		return constant(false)
-	case left.Type == event.FieldIP || left.Type == event.FieldNet || left.Type == event.FieldFloat:
-		return constant(false) // only fields that wait have these types
+	case left.Type == event.FieldIP || left.Type == event.FieldNet:
+		return s.addrCheck(c)
+	case left.Type == event.FieldFloat:
+		return constant(false) // only fields without values have this type
 	case c.Op == ast.OpExists:
 		return s.exists(left)
 	case left.Type.Numeric() || left.Type == event.FieldBool:
 		return s.numCheck(c)
 	}
-	if left.Type == event.FieldFlags && left.Ref != nil && c.Right == nil {
-		if p := flagsCheck(c); p != nil {
+	if left.Ref != nil && c.Right == nil && (c.Op == ast.OpContains || c.Op == ast.OpIContains) {
+		p := wordCheck(c)
+		if left.Type == event.FieldFlags {
+			p = flagsCheck(c)
+		}
+		if p != nil {
 			return p
 		}
 	}
@@ -57,9 +63,6 @@ func (s *slots) exists(o *ast.Operand) pred {
 // flagsCheck tests bits where a check looks for a flag's name; nil where the
 // text has to be looked at.
 func flagsCheck(c *ast.Check) pred {
-	if c.Op != ast.OpContains && c.Op != ast.OpIContains {
-		return nil
-	}
 	ref, flags := c.Left.Ref, c.Left.Ref.Flags()
 	masks := make([]uint64, len(c.Values))
 	for i, v := range c.Values {
@@ -92,6 +95,30 @@ func flagsCheck(c *ast.Check) pred {
 	}
 }
 
+// wordCheck looks for the names of bits in an argument of calls without writing
+// them all; nil where the text has to be looked at.
+func wordCheck(c *ast.Check) pred {
+	tests := make([]func(*event.Event) bool, len(c.Values))
+	for i, v := range c.Values {
+		if tests[i] = c.Left.Ref.ContainsWord(v.Text, c.Op == ast.OpIContains); tests[i] == nil {
+			return nil
+		}
+	}
+	if quant := c.Quant; quant != ast.NoQuant {
+		return func(c *matchCtx) bool {
+			n := 0
+			for _, t := range tests {
+				if t(c.ev) {
+					n++
+				}
+			}
+			return quantified(quant, n, len(tests))
+		}
+	}
+	test := tests[0]
+	return func(c *matchCtx) bool { return test(c.ev) }
+}
+
 // quantified reports whether n of total satisfied values are enough.
 func quantified(q ast.Quant, n, total int) bool {
 	switch q {
@@ -109,6 +136,13 @@ func (s *slots) numCheck(c *ast.Check) pred {
 		return s.numOperands(c)
 	}
 	test := numTest(c.Op, c.Values)
+	if c.Left.Ref != nil && c.Left.Ref.Field().Ends && c.Op == ast.OpNe {
+		nums := s.nums(c.Left)
+		return func(c *matchCtx) bool {
+			vs := nums(c)
+			return len(vs) > 0 && !slices.ContainsFunc(vs, func(n int64) bool { return !test(n) })
+		}
+	}
 	if !c.Left.List {
 		num := s.num(c.Left)
 		return func(c *matchCtx) bool { v, ok := num(c); return ok && test(v) }

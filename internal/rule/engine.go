@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/rule/correlate"
 )
 
 // Matching says how many rules may match one event.
@@ -21,24 +22,42 @@ type Engine struct {
 	set  *Set
 	mode Matching
 	ctx  matchCtx
-	bits []uint64
+	// todo has a bit for each rule to look at, some a bit for each word of todo
+	// that is not zero. Both are zero between events.
+	todo, some []uint64
+	programs   programs
+	// correlators are those of the set's correlations.
+	correlators []*correlate.Correlator
+	// matched is alertOf, made once so that Alerts does not allocate; the other two
+	// are what it works with.
+	matched    func(*Rule)
+	alertEvent *event.Event
+	alertYield func(*Rule, *event.Alert)
+	found      []uint32
+	text       []byte
 	// evaluated counts conditions looked at, for tests of the index.
 	evaluated uint64
 }
 
 // NewEngine makes an engine for a set.
 func NewEngine(set *Set, mode Matching) *Engine {
-	e := &Engine{set: set, mode: mode}
+	e := &Engine{set: set, mode: mode, programs: newPrograms()}
+	e.matched = e.alertOf
+	for _, c := range set.correlations {
+		e.correlators = append(e.correlators, correlate.New(c.spec))
+	}
 	e.ctx.memo = make([]memoSlot, set.memos)
 	e.ctx.texts = make([]textSlot, len(set.slots.texts))
 	e.ctx.lists = make([]listSlot, len(set.slots.lists))
+	e.ctx.addrs = make([]addrSlot, len(set.slots.ips))
 	words := 0
 	for _, idx := range set.indexes {
 		if idx != nil {
-			words = max(words, len(idx.always))
+			words = max(words, idx.words())
 		}
 	}
-	e.bits = make([]uint64, words)
+	e.todo = make([]uint64, words)
+	e.some = make([]uint64, (words+63)/64)
 	return e
 }
 
@@ -46,7 +65,7 @@ func NewEngine(set *Set, mode Matching) *Engine {
 func (e *Engine) Set() *Set { return e.set }
 
 // Match calls yield for each rule that the event satisfies, in the order of
-// their definition. It does not allocate.
+// their definition. It allocates only where it meets a program for the first time.
 func (e *Engine) Match(ev *event.Event, yield func(*Rule)) {
 	if ev.Type >= event.NumTypes {
 		return
@@ -55,29 +74,50 @@ func (e *Engine) Match(ev *event.Event, yield func(*Rule)) {
 	if idx == nil || len(idx.rules) == 0 {
 		return
 	}
-	todo := e.bits[:len(idx.always)]
-	copy(todo, idx.always)
-	for i := range idx.groups {
-		g := &idx.groups[i]
-		if v, ok := g.ref.Str(ev); ok {
-			for _, n := range g.rules[v] {
-				todo[n/64] |= 1 << (n % 64)
-			}
-		}
-	}
+	e.choose(idx, ev)
 	e.ctx.reset(ev)
 	defer e.ctx.release()
-	for w := range todo {
-		for b := todo[w]; b != 0; b &= b - 1 {
-			c := &idx.rules[w*64+bits.TrailingZeros64(b)]
-			e.evaluated++
-			if !c.pred(&e.ctx) {
-				continue
+	done := false
+	for s, words := range e.some {
+		for ; words != 0; words &= words - 1 {
+			w := s*64 + bits.TrailingZeros64(words)
+			for b := e.todo[w]; b != 0 && !done; b &= b - 1 {
+				c := &idx.rules[w*64+bits.TrailingZeros64(b)]
+				e.evaluated++
+				if c.pred(&e.ctx) {
+					yield(c.rule)
+					done = e.mode == MatchFirst && !e.set.silent[c.rule.index]
+				}
 			}
-			yield(c.rule)
-			if e.mode == MatchFirst {
-				return
+			e.todo[w] = 0
+		}
+		e.some[s] = 0
+	}
+}
+
+// choose marks the rules to look at.
+func (e *Engine) choose(idx *typeIndex, ev *event.Event) {
+	for _, n := range idx.always {
+		e.mark(n)
+	}
+	var met *programRules
+	if len(idx.program) > 0 {
+		met = e.programs.rules(idx, ev)
+		for _, n := range met.alone {
+			e.mark(n)
+		}
+	}
+	for _, f := range idx.other {
+		e.found = f.find(ev, e.found[:0], &e.text)
+		for _, n := range e.found {
+			if !idx.needsProgram[n] || met.has(n) {
+				e.mark(n)
 			}
 		}
 	}
+}
+
+func (e *Engine) mark(n uint32) {
+	e.todo[n/64] |= 1 << (n % 64)
+	e.some[n/4096] |= 1 << (n / 64 % 64)
 }

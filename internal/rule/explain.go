@@ -50,6 +50,11 @@ func (r *Rule) Explain(w io.Writer) error {
 	if r.info.Desc != "" {
 		fmt.Fprintf(&b, "  %s\n", clean(strings.Join(strings.Fields(r.info.Desc), " ")))
 	}
+	for _, n := range []struct{ title, text string }{{"false positives", r.info.FalsePositives}, {"response", r.info.Response}} {
+		if n.text != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", n.title, clean(strings.Join(strings.Fields(n.text), " ")))
+		}
+	}
 	pos := r.Pos()
 	fmt.Fprintf(&b, "\ndefined    %s:%d\n", clean(pos.File), pos.Line)
 	fmt.Fprintf(&b, "priority   %s\n", r.info.Priority)
@@ -77,6 +82,9 @@ func (r *Rule) Explain(w io.Writer) error {
 	if r.src.Condition != nil {
 		fmt.Fprintf(&b, "condition\n%s\n", indent(cleanLines(r.Condition(true))))
 	}
+	if r.Correlates() {
+		fmt.Fprintf(&b, "counts     %s\n", clean(r.Correlation()))
+	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("writing the explanation: %w", err)
 	}
@@ -89,6 +97,8 @@ func (r *Rule) eventsText() string {
 		return "of source " + clean(r.info.Source)
 	case r.anyEvt:
 		return "any"
+	case r.Correlates():
+		return r.types.String()
 	case len(r.names) == 0:
 		return "none"
 	}
@@ -153,8 +163,8 @@ func strict(r *Rule) []Diag {
 func strictCheck(c *ast.Check, add func(ast.Span, string, ...any)) {
 	if c.Left.Ref != nil && isTypeField(c.Left.Ref) {
 		for _, v := range c.Values {
-			if v.Text == event.Gap.String() {
-				add(v.At, "falco has no event gap")
+			if v.Text == event.Gap.String() || v.Text == event.Limit.String() || v.Text == event.Creds.String() {
+				add(v.At, "falco has no event %s", v.Text)
 			}
 		}
 	}

@@ -321,3 +321,22 @@ func TestRunTests(t *testing.T) {
 		t.Errorf("uncovered rules differ: %s %v", diff, res.NoOtherCase)
 	}
 }
+
+func TestNotesForPeople(t *testing.T) {
+	const with = baseRule + "  false_positives: >\n    people who\n    test\n  response_note: look\n"
+	set, rep := loadFiles(t, with, "- rule: Tool\n  response_note: end it\n  override: {response_note: replace}\n")
+	if len(rep.Diags) > 0 {
+		t.Errorf("the keys are complained about: %v", rep.Diags)
+	}
+	r, _ := set.Rule("Tool")
+	if i := r.Info(); i.FalsePositives != "people who test" || i.Response != "end it" {
+		t.Errorf("the notes are %q and %q", i.FalsePositives, i.Response)
+	}
+	var b strings.Builder
+	if err := r.Explain(&b); err != nil || !strings.Contains(b.String(), "people who test") || !strings.Contains(b.String(), "end it") {
+		t.Errorf("explain does not show them (%v):\n%s", err, b.String())
+	}
+	if _, rep := Load([]File{{Name: "a.yaml", Data: []byte(baseRule + "  false_positives: [a]\n")}}, Options{}); rep.Err() == nil {
+		t.Error("a list is taken for a text")
+	}
+}

@@ -133,11 +133,11 @@ func reachOfCheck(c *ast.Check) reach {
 		} else if known {
 			return reach{no: all}
 		}
-	case ref.Waiting() == "" && ref.Events() != 0:
+	case ref.Waiting() == "" && !ref.Events().IsZero():
 		var yes nameSet
 		for i, n := range t.names {
 			// what unreported events will have is not known yet
-			if typ := event.TypeOfName(n); typ == event.TypeNone && !ref.Field().Own() || typ != event.TypeNone && ref.Events().Has(typ) {
+			if types, ok := event.TypesNamed(n); !ok && !ref.Field().Own() || ok && ref.Events().HasAny(types) {
 				yes.add(i)
 			}
 		}

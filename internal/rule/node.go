@@ -193,14 +193,14 @@ func decided(c *ast.Check, t event.Type) (value, known bool) {
 // decidedType decides a check of the event's name, unless it tells execve
 // from execveat.
 func decidedType(c *ast.Check, t event.Type, syscall bool) (value, known bool) {
-	if syscall && (t == event.Exit || t == event.Gap) {
+	if syscall && !event.IsSyscall(t) {
 		return false, true
 	}
 	if c.Op == ast.OpExists {
 		return true, true
 	}
 	test := strTest(c)
-	names := namesOf(t)
+	names := event.NamesOf(t)
 	value = test(names[0])
 	for _, n := range names[1:] {
 		if test(n) != value {
@@ -208,15 +208,6 @@ func decidedType(c *ast.Check, t event.Type, syscall bool) (value, known bool) {
 		}
 	}
 	return value, true
-}
-
-// namesOf lists the values that evt.type can have for a type of event.
-func namesOf(t event.Type) []string {
-	names := []string{(&event.Event{Type: t}).FalcoType()}
-	if t == event.Exec {
-		names = append(names, "execveat")
-	}
-	return names
 }
 
 // decidedNum decides what rules write for "always" and "never": events are

@@ -203,7 +203,7 @@ func genCondition(t *rapid.T, depth int) string {
 	})
 	num := rapid.SampledFrom([]string{"proc.pid", "proc.apid", "proc.apid[1]", "user.loginuid", "evt.num", "len(proc.name)", "len(bc.proc.argv)", "bc.exit.code", "proc.tty"})
 	value := rapid.SampledFrom([]string{
-		"nc", "bash", "sshd", "n", "-l", "/usr", "/usr/bin", "/usr/bin/nc.openbsd", "root", "x", "CAP_SYS_ADMIN", "NC", "host", "SUCCESS", "o", "/root/", "systemd",
+		"nc", "bash", "sshd", "n", "-l", "/usr", "/usr/bin", "/usr/bin/nc.openbsd", "root", "x", "CAP_SYS_ADMIN", "NC", `"-p 4444"`, "openbsd", "SYSTEMD", "host", "SUCCESS", "o", "/root/", "systemd",
 	})
 	number := rapid.SampledFrom([]string{"0", "1", "2", "4", "7", "50", "100", "200", "-1", "0xc8", "34816"})
 	list := func(g *rapid.Generator[string]) string {
@@ -235,6 +235,13 @@ func genCondition(t *rapid.T, depth int) string {
 	return text.Draw(t, "field") + " exists"
 }
 
+// renamed is a process of the same program under another name.
+func renamed(p *event.Process) *event.Process {
+	other := *p
+	other.Comm, other.Cmdline = "systemd", "systemd -l -p 4444"
+	return &other
+}
+
 // TestEngineAgainstReference compares the compiled rules with the reference
 // for random conditions and several events.
 func TestEngineAgainstReference(t *testing.T) {
@@ -243,6 +250,7 @@ func TestEngineAgainstReference(t *testing.T) {
 	events := []*event.Event{
 		execEvent(),
 		{Type: event.Exec, Num: 8, Proc: p.Parent, Tid: 100, ExecInfo: &event.ExecInfo{At: true}},
+		{Type: event.Exec, Num: 9, Proc: renamed(p), Tid: 200, ExecInfo: &event.ExecInfo{}},
 		{Type: event.Fork, Num: 50, Proc: p.Parent.Parent, Tid: 50},
 		{Type: event.Exit, Num: 1, Proc: p, Tid: 200, ExitInfo: &event.ExitInfo{Code: 1}},
 		{Type: event.Comm, Num: 2, Proc: bare, Tid: 2},

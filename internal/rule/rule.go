@@ -32,6 +32,7 @@ type Rule struct {
 	reason string
 	types  event.TypeSet // the types it is evaluated for, when live
 	names  []string      // the names of events that can satisfy it
+	reach  event.TypeSet // the types of these, as far as there are sensors for them
 	anyEvt bool          // the condition does not restrict the events
 	cost   int
 	output *output
@@ -69,7 +70,7 @@ func (r *Rule) NotYet() []string {
 	}
 	var out []string
 	for _, n := range r.names {
-		if event.TypeOfName(n) == event.TypeNone {
+		if _, ok := event.TypesNamed(n); !ok {
 			out = append(out, n)
 		}
 	}
@@ -166,7 +167,17 @@ func (out *output) function(op *ast.Operand) strFunc {
 const absent = "<NA>"
 
 func (out *output) render(ev *event.Event) (string, []event.OutputField) {
-	c := &matchCtx{ev: ev, gen: 1, texts: make([]textSlot, len(out.slots.texts)), lists: make([]listSlot, len(out.slots.lists))}
+	c := out.context(ev)
+	return out.text(c), out.values(c)
+}
+
+func (out *output) context(ev *event.Event) *matchCtx {
+	return &matchCtx{ev: ev, gen: 1, texts: make([]textSlot, len(out.slots.texts)), lists: make([]listSlot, len(out.slots.lists))}
+}
+
+// text fills the message in.
+func (out *output) text(c *matchCtx) string {
+	ev := c.ev
 	var b []byte
 	for _, p := range out.parts {
 		b = append(b, p.text...)
@@ -186,6 +197,12 @@ func (out *output) render(ev *event.Event) (string, []event.OutputField) {
 			b = append(b[:start], absent...)
 		}
 	}
+	return string(b)
+}
+
+// values are those of the fields that the message names.
+func (out *output) values(c *matchCtx) []event.OutputField {
+	ev := c.ev
 	fields := make([]event.OutputField, 0, len(out.fields))
 	for _, p := range out.fields {
 		f := event.OutputField{Name: p.name, Null: true}
@@ -199,5 +216,5 @@ func (out *output) render(ev *event.Event) (string, []event.OutputField) {
 		}
 		fields = append(fields, f)
 	}
-	return string(b), fields
+	return fields
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/rule/ast"
 	"github.com/bearcat-hids/bearcat/internal/rule/falco"
+	"github.com/bearcat-hids/bearcat/internal/rule/sigma"
 )
 
 // File is a rule file: its name for messages, and its contents.
@@ -42,6 +43,17 @@ type Set struct {
 	indexes [event.NumTypes]*typeIndex
 	memos   int
 	slots   *slots
+	opens   [numOpenKinds]bool
+	// paths are the files that opens are wanted of, unless anyPath is set.
+	paths   [numOpenKinds]event.PathFilter
+	anyPath [numOpenKinds]bool
+	plain   event.TypeSet // types that rules look at also without a shell
+
+	// correlations are the live ones; feeds has for each rule where its matches go,
+	// and silent those that tell nothing by themselves.
+	correlations []*correlation
+	feeds        [][]feed
+	silent       []bool
 }
 
 // Rules lists all rules in the order of their definition.
@@ -68,12 +80,43 @@ func (s *Set) Types() []event.Type {
 	return out
 }
 
+// Uses reports whether a live rule's condition or output names a field that
+// begins with a prefix.
+func (s *Set) Uses(prefix string) bool {
+	for _, r := range s.rules {
+		if r.status != Live {
+			continue
+		}
+		for _, name := range r.Fields() {
+			if strings.HasPrefix(name, prefix) {
+				return true
+			}
+		}
+		for _, p := range r.output.fields {
+			if strings.HasPrefix(p.name, prefix) {
+				return true
+			}
+		}
+	}
+	for _, c := range s.correlations {
+		for _, m := range c.members {
+			for _, ref := range append(m.group[:len(m.group):len(m.group)], m.field) {
+				if ref.Field() != nil && strings.HasPrefix(ref.Name(), prefix) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // Load reads rule files in their order: later ones replace and change the
 // definitions of earlier ones. The set holds the rules without errors; the
 // report says what is wrong with the others. Both are never nil.
 func Load(files []File, opts Options) (*Set, *Report) {
-	prog := falco.Load(files)
+	prog := load(files)
 	set := compile(prog.Rules)
+	set.correlateRules(func(d ast.Diag) { prog.Diags = append(prog.Diags, d) })
 	rep := &Report{Diags: prog.Diags, Set: set}
 	for _, r := range set.rules {
 		if r.anyEvt && r.src.WarnAllEvents && r.status == Live {
@@ -91,6 +134,29 @@ func Load(files []File, opts Options) (*Set, *Report) {
 	}
 	ast.SortDiags(rep.Diags, names)
 	return set, rep
+}
+
+// load reads the files, each in the language that it is in. Sigma's come first:
+// files in Falco's language can change their rules.
+func load(files []File) *ast.Program {
+	var falcos, sigmas []File
+	for _, f := range files {
+		if sigma.Is(f.Data) {
+			sigmas = append(sigmas, f)
+		} else {
+			falcos = append(falcos, f)
+		}
+	}
+	foreign := &ast.Program{}
+	if len(sigmas) > 0 {
+		opts := sigma.Options{Placeholder: falco.Lists(falcos)}
+		for _, f := range sigmas {
+			sigma.Load(f.Name, f.Data, foreign, opts)
+		}
+	}
+	prog := falco.Load(falcos, foreign.Rules)
+	prog.Diags = append(foreign.Diags, prog.Diags...)
+	return prog
 }
 
 // compile makes a set of rules in the typed form.
@@ -111,6 +177,10 @@ func compile(rules []*ast.Rule) *Set {
 			yes := reachOf(src.Condition, reaches).yes
 			r.names = yes.list()
 			r.anyEvt = len(r.names) > maxNamed
+			for _, n := range r.names {
+				types, _ := event.TypesNamed(n)
+				r.reach.Add(types)
+			}
 		}
 	}
 	lives := make([]liveness, len(rules))
@@ -139,8 +209,8 @@ func (s *Set) compileType(t event.Type, lives []liveness) {
 	var rules []*Rule
 	var roots []*node
 	for i, r := range s.rules {
-		if r.src.Condition == nil || r.src.Foreign {
-			continue
+		if r.reach.And(event.TypesOf(t)).IsZero() {
+			continue // there is no condition, or it is false for the type
 		}
 		n := b.build(r.src.Condition)
 		r.cost = max(r.cost, n.cost)
@@ -153,9 +223,13 @@ func (s *Set) compileType(t event.Type, lives []liveness) {
 				}
 			}
 		default:
-			lives[i].types |= event.TypesOf(t)
+			lives[i].types.Add(event.TypesOf(t))
 			if r.src.Enabled {
 				rules, roots = append(rules, r), append(roots, n)
+				s.notePlain(t, n)
+				if t == event.Open {
+					s.noteOpens(n)
+				}
 			}
 		}
 	}
@@ -169,7 +243,8 @@ func (r *Rule) settle(l *liveness) {
 	case r.status == Waiting || r.status == Disabled:
 	case !r.src.Enabled:
 		r.status, r.reason = Disabled, "enabled is false"
-	case l.types != 0:
+	case r.src.Correlation != nil: // decided by the rules that it names
+	case !l.types.IsZero():
 		r.types = l.types
 	case len(l.waits) > 0:
 		r.status, r.reason = Waiting, strings.Join(l.waits, ", ")

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"encoding/base64"
+	"net/netip"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -18,6 +19,7 @@ type matchCtx struct {
 	memo  []memoSlot
 	texts []textSlot
 	lists []listSlot
+	addrs []addrSlot
 }
 
 type memoSlot struct {
@@ -37,6 +39,11 @@ type listSlot struct {
 	nums []int64
 }
 
+type addrSlot struct {
+	gen   uint32
+	addrs []netip.Addr
+}
+
 // reset prepares for an event.
 func (c *matchCtx) reset(ev *event.Event) {
 	c.ev = ev
@@ -44,6 +51,7 @@ func (c *matchCtx) reset(ev *event.Event) {
 		clear(c.memo)
 		clear(c.texts)
 		clear(c.lists)
+		clear(c.addrs)
 		c.gen = 1
 	}
 }
@@ -64,10 +72,12 @@ type (
 
 // slots hands out numbered places in a matchCtx, the same for equal names.
 type slots struct {
-	texts, lists map[string]int
+	texts, lists, ips map[string]int
 }
 
-func newSlots() *slots { return &slots{texts: map[string]int{}, lists: map[string]int{}} }
+func newSlots() *slots {
+	return &slots{texts: map[string]int{}, lists: map[string]int{}, ips: map[string]int{}}
+}
 
 func number(m map[string]int, name string) int {
 	n, ok := m[name]

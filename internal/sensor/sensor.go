@@ -13,6 +13,8 @@ import (
 type Sensor interface {
 	// Name is the sensor's folder name.
 	Name() string
+	// Kinds are the kinds of records that Decode takes (enum bc_kind).
+	Kinds() []uint8
 	// Attach starts the flow of records into the transport's rings.
 	Attach() error
 	// Decode turns one record of a ring into rec. It reports false where the
@@ -25,8 +27,20 @@ type Sensor interface {
 	// Streams gives the kernel's own count of records, one entry for each
 	// CPU and stream.
 	Streams() ([]StreamCount, error)
-	// Close detaches everything.
+	// Detach stops the flow and keeps the counts.
+	Detach() error
+	// Close detaches and releases everything.
 	Close() error
+}
+
+// Kind returns the kind of a record, by which its sensor is found; 0 for what
+// is too short to be one.
+func Kind(raw []byte) uint8 {
+	const at = 8 + 8 + 4 + 2 // in struct bc_hdr
+	if len(raw) <= at {
+		return 0
+	}
+	return raw[at]
 }
 
 // StreamCount is the kernel's count of one numbered series of records.

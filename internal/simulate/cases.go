@@ -23,7 +23,8 @@ func Cases() []Case {
 	out := append(shellCases(), serviceCases()...)
 	out = append(out, privilegeCases()...)
 	out = append(out, fileCases()...)
-	return append(out, toolCases()...)
+	out = append(out, toolCases()...)
+	return append(out, callCases()...)
 }
 
 // shellCmd starts /bin/sh with arguments.

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,19 +21,28 @@ import (
 )
 
 // The protocol: the client sends one line of JSON, {"verb":"status"}, the
-// server answers with one, {"status":{…}} or {"error":"…"}, and closes.
+// server answers with one, {"status":{…}} or {"error":"…"}, and closes. Another
+// verb can have arguments, {"verb":"…","args":{…}}, and is answered with
+// {"answer":…}.
 type request struct {
-	Verb string `json:"verb"`
+	Verb string          `json:"verb"`
+	Args json.RawMessage `json:"args,omitempty"`
 }
 
 type reply struct {
-	Error  string  `json:"error,omitempty"`
-	Status *Status `json:"status,omitempty"`
+	Error  string          `json:"error,omitempty"`
+	Status *Status         `json:"status,omitempty"`
+	Answer json.RawMessage `json:"answer,omitempty"`
 }
+
+// Handler answers a verb; what it returns is sent as JSON. It is called on
+// other goroutines.
+type Handler func(args json.RawMessage) (any, error)
 
 // Limits of a conversation, so that no client can hold the agent up.
 const (
 	timeout    = 2 * time.Second
+	verbTime   = 3 * time.Minute // for what a verb does
 	maxRequest = 4 << 10
 	maxReply   = 16 << 20
 	maxClients = 8
@@ -59,15 +70,17 @@ type Server struct {
 	lock     *os.File
 	listener *net.UnixListener
 	snapshot func() Status
+	more     map[string]Handler
 	slots    chan struct{}
 	wg       sync.WaitGroup
 }
 
 // Serve listens on a unix socket at path and answers with what snapshot
-// returns, which is called on other goroutines, until Close. Only root and the
+// returns, which is called on other goroutines, until Close; more are verbs
+// beside "status", nil for none. Only root and the
 // user who runs the agent are answered. A socket that a dead agent left is
 // replaced; one that a live agent holds gives an *InUseError.
-func Serve(path string, snapshot func() Status) (*Server, error) {
+func Serve(path string, snapshot func() Status, more map[string]Handler) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("making the directory of the status socket: %w", err)
 	}
@@ -80,7 +93,7 @@ func Serve(path string, snapshot func() Status) (*Server, error) {
 		lock.Close()
 		return nil, fmt.Errorf("opening status socket: %w", err)
 	}
-	s := &Server{path: path, lock: lock, listener: l, snapshot: snapshot, slots: make(chan struct{}, maxClients)}
+	s := &Server{path: path, lock: lock, listener: l, snapshot: snapshot, more: more, slots: make(chan struct{}, maxClients)}
 	s.wg.Go(s.accept)
 	return s, nil
 }
@@ -179,12 +192,34 @@ func (s *Server) answer(c *net.UnixConn) {
 	switch err := json.Unmarshal(line, &r); {
 	case err != nil:
 		send(c, reply{Error: "the request is not JSON: " + err.Error()})
+	case s.more[r.Verb] != nil:
+		answer := s.handle(r)
+		if c.SetDeadline(time.Now().Add(timeout)) == nil { // what it did may have taken its time
+			send(c, answer)
+		}
 	case r.Verb != "status":
-		send(c, reply{Error: fmt.Sprintf("unknown verb %q: this agent knows status", r.Verb)})
+		send(c, reply{Error: fmt.Sprintf("unknown verb %q: this agent knows %s", r.Verb, strings.Join(s.verbs(), ", "))})
 	default:
 		st := s.snapshot()
 		send(c, reply{Status: &st})
 	}
+}
+
+func (s *Server) handle(r request) reply {
+	v, err := s.more[r.Verb](r.Args)
+	if err != nil {
+		return reply{Error: err.Error()}
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return reply{Error: "encoding the answer: " + err.Error()}
+	}
+	return reply{Answer: b}
+}
+
+// verbs lists what is answered.
+func (s *Server) verbs() []string {
+	return append([]string{"status"}, slices.Sorted(maps.Keys(s.more))...)
 }
 
 func send(c net.Conn, r reply) {

@@ -22,10 +22,27 @@ type Status struct {
 	Rings         []Ring  `json:"rings"`
 	Stages        []Stage `json:"stages"`
 	Table         Table   `json:"table"`
-	Rules         Rules   `json:"rules"`
-	Sinks         []Sink  `json:"sinks"`
+	// Shells is nil where no rule asks what shells lead to.
+	Shells *Shells `json:"shells,omitempty"`
+	// Counts is nil where no rule counts matches of others.
+	Counts *Counts `json:"counts,omitempty"`
+	Rules  Rules   `json:"rules"`
+	Sinks  []Sink  `json:"sinks"`
+	// Canary is nil where there is none.
+	Canary *Canary `json:"canary,omitempty"`
 	// Warnings are sentences about what does not work as it should.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Canary is the account of the processes by which the agent makes sure that it
+// sees.
+type Canary struct {
+	Runs     uint64 `json:"runs"`
+	Failures uint64 `json:"failures"`
+	// LastOK is when one came through whole last; nil where none has yet.
+	LastOK *time.Time `json:"last_ok,omitempty"`
+	// Problem says what was missing of the last one; empty where nothing was.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Process is what the agent itself uses.
@@ -44,6 +61,8 @@ type Hook struct {
 	// where the kernel does not count.
 	Runs   *uint64 `json:"runs,omitempty"`
 	Missed *uint64 `json:"missed,omitempty"`
+	// LastEvent is when an event of it came last; nil where none has.
+	LastEvent *time.Time `json:"last_event,omitempty"`
 	// Note says why it is not attached or what is not seen without it.
 	Note string `json:"note,omitempty"`
 }
@@ -82,6 +101,33 @@ type Table struct {
 	Resyncs uint64 `json:"resyncs"`
 }
 
+// Shells is the account of what follows where shells' input and output lead.
+type Shells struct {
+	// Processes and Objects are followed at present.
+	Processes uint64 `json:"processes"`
+	Objects   uint64 `json:"objects"`
+	// Forgotten counts what was dropped for lack of room.
+	Forgotten uint64 `json:"forgotten"`
+	// Asked counts likely chains from a shell to a socket, Found those that were
+	// told, Refuted those that the kernel's descriptors denied, Unasked those
+	// for which these were not looked at because they had been too often.
+	Asked   uint64 `json:"asked"`
+	Found   uint64 `json:"found"`
+	Refuted uint64 `json:"refuted"`
+	Unasked uint64 `json:"unasked"`
+}
+
+// Counts is the account of the rules that count matches of others.
+type Counts struct {
+	// Groups are counted at present, in about Bytes of memory.
+	Groups uint64 `json:"groups"`
+	Bytes  uint64 `json:"bytes"`
+	// Evicted counts groups and matches that were forgotten for lack of room,
+	// Late matches that came too late to be counted.
+	Evicted uint64 `json:"evicted"`
+	Late    uint64 `json:"late"`
+}
+
 // Rules counts rules and what they found.
 type Rules struct {
 	// Live rules are tried; Waiting ones need events that are not collected;
@@ -90,8 +136,18 @@ type Rules struct {
 	Waiting  int `json:"waiting"`
 	Disabled int `json:"disabled"`
 	// Matched counts alerts, in all and by rule.
-	Matched uint64            `json:"matched"`
-	ByRule  map[string]uint64 `json:"by_rule,omitempty"`
+	Matched uint64 `json:"matched"`
+	// Suppressed of them were not written, as there were too many like them;
+	// Kept are there for "bearcat alerts", Forgotten were dropped before their time.
+	Suppressed uint64            `json:"suppressed"`
+	Kept       uint64            `json:"kept"`
+	Forgotten  uint64            `json:"forgotten"`
+	ByRule     map[string]uint64 `json:"by_rule,omitempty"`
+	// Reloads counts how often the rules were put in place anew, Refused how
+	// often they had errors and the old ones stayed.
+	Reloads    uint64     `json:"reloads"`
+	Refused    uint64     `json:"reloads_refused"`
+	LastReload *time.Time `json:"last_reload,omitempty"`
 }
 
 // Sink is an output.

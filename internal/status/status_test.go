@@ -27,7 +27,7 @@ func sample() Status {
 		Rings:    []Ring{{Class: "critical", Size: 8 << 20, Received: 1000, LostInKernel: 2, Gaps: 1, LostCounted: 2}},
 		Stages:   []Stage{{Name: "decode", In: 1000, Out: 999, Dropped: 1}},
 		Table:    Table{Processes: 300, Alive: 200, Limit: 131072, Bytes: 2048, Evicted: 1, Unknown: 2, Resyncs: 1},
-		Rules:    Rules{Live: 20, Waiting: 3, Disabled: 1, Matched: 9, ByRule: map[string]uint64{"Shell": 2, "Miner": 7, "None": 0}},
+		Rules:    Rules{Live: 20, Waiting: 3, Disabled: 1, Matched: 9, ByRule: map[string]uint64{"Shell": 2, "Miner": 7, "None": 0}, Reloads: 4, Refused: 2},
 		Sinks:    []Sink{{Name: "stdout", In: 9, Out: 8, Dropped: 1, DroppedAlerts: 1, Bytes: 900, Errors: 1, LastError: "no space left on device"}},
 		Warnings: []string{"bulk events are not collected"},
 	}
@@ -42,9 +42,9 @@ func TestWriteStatus(t *testing.T) {
 up 1h2m3s since 2026-03-04 05:06:07 UTC, 30.0MiB of memory, 1.23s of cpu time
 warning: bulk events are not collected
 
-EVENT  HOOK                       ATTACHED  RUNS  MISSED  NOTE
-exec   tp_btf/sched_process_exec  yes       12    -
-comm   task_rename                no        -     -       no such tracepoint\x1b[2J
+EVENT  HOOK                       ATTACHED  LAST EVENT  RUNS  MISSED  NOTE
+exec   tp_btf/sched_process_exec  yes       never       12    -
+comm   task_rename                no        never       -     -       no such tracepoint\x1b[2J
 
 RING      SIZE    RECEIVED  LOST IN KERNEL  GAPS  LOST COUNTED
 critical  8.0MiB  1000      2               1     2
@@ -55,8 +55,8 @@ decode  1000  999  1
 PROCESSES  ALIVE  LIMIT   MEMORY  EVICTED  UNKNOWN  RESYNCS
 300        200    131072  2.0KiB  1        2        1
 
-RULES LIVE  WAITING  DISABLED  ALERTS
-20          3        1         9
+RULES LIVE  WAITING  DISABLED  ALERTS  SUPPRESSED  KEPT  FORGOTTEN  RELOADS  REFUSED  LAST RELOAD
+20          3        1         9       0           0     0          4        2        never
 
 RULE   ALERTS
 Miner  7
@@ -72,7 +72,7 @@ stdout  9   8        0        1     1            900    1       no space left on
 
 func serve(t *testing.T, path string) *Server {
 	t.Helper()
-	s, err := Serve(path, sample)
+	s, err := Serve(path, sample, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,10 +102,43 @@ func TestQuery(t *testing.T) {
 	}
 }
 
+func TestAsk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bearcat.sock")
+	s, err := Serve(path, sample, map[string]Handler{
+		"double": func(args json.RawMessage) (any, error) {
+			var n int
+			if err := json.Unmarshal(args, &n); err != nil {
+				return nil, err
+			}
+			if n < 0 {
+				return nil, errors.New("the number is negative: give another")
+			}
+			return 2 * n, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var n int
+	if err := Ask(path, "double", 21, &n); err != nil || n != 42 {
+		t.Errorf("answer %d, %v", n, err)
+	}
+	if err := Ask(path, "double", -1, &n); err == nil || !strings.Contains(err.Error(), "for double: the number is negative") {
+		t.Errorf("a refusal is %v", err)
+	}
+	if err := Ask(path, "halve", 1, &n); err == nil || !strings.Contains(err.Error(), "this agent knows status, double") {
+		t.Errorf("an unknown verb gives %v", err)
+	}
+	if _, err := Query(path); err != nil {
+		t.Errorf("the status is not answered: %v", err)
+	}
+}
+
 func TestTwoAgents(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bearcat.sock")
 	first := serve(t, path)
-	_, err := Serve(path, sample)
+	_, err := Serve(path, sample, nil)
 	var used *InUseError
 	if !errors.As(err, &used) || used.Pid != os.Getpid() || !strings.Contains(err.Error(), "is held by the bearcat with pid") {
 		t.Errorf("the second agent gets %v", err)
@@ -142,7 +175,7 @@ func TestNotASocket(t *testing.T) {
 	if err := os.WriteFile(path, []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Serve(path, sample); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+	if _, err := Serve(path, sample, nil); err == nil || !strings.Contains(err.Error(), "is not a socket") {
 		t.Errorf("got %v", err)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "data" {

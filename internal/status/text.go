@@ -27,9 +27,12 @@ func WriteStatus(w io.Writer, s Status) error {
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", termtext.String(warning))
 	}
-	hooks := [][]string{{"EVENT", "HOOK", "ATTACHED", "RUNS", "MISSED", "NOTE"}}
+	if c := s.Canary; c != nil {
+		fmt.Fprintf(&b, "canary: %d sent, %d not seen, last seen %s%s\n", c.Runs, c.Failures, ago(c.LastOK), problem(c.Problem))
+	}
+	hooks := [][]string{{"EVENT", "HOOK", "ATTACHED", "LAST EVENT", "RUNS", "MISSED", "NOTE"}}
 	for _, h := range s.Hooks {
-		hooks = append(hooks, []string{h.Event, h.Hook, yesNo(h.Attached), optional(h.Runs), optional(h.Missed), h.Note})
+		hooks = append(hooks, []string{h.Event, h.Hook, yesNo(h.Attached), ago(h.LastEvent), optional(h.Runs), optional(h.Missed), h.Note})
 	}
 	rings := [][]string{{"RING", "SIZE", "RECEIVED", "LOST IN KERNEL", "GAPS", "LOST COUNTED"}}
 	for _, r := range s.Rings {
@@ -44,23 +47,53 @@ func WriteStatus(w io.Writer, s Status) error {
 		{"PROCESSES", "ALIVE", "LIMIT", "MEMORY", "EVICTED", "UNKNOWN", "RESYNCS"},
 		{num(t.Processes), num(t.Alive), num(t.Limit), bytesText(t.Bytes), num(t.Evicted), num(t.Unknown), num(t.Resyncs)},
 	}
+	var shells [][]string
+	if x := s.Shells; x != nil {
+		shells = [][]string{
+			{"SHELLS", "OBJECTS", "FORGOTTEN", "ASKED", "FOUND", "REFUTED", "UNASKED"},
+			{num(x.Processes), num(x.Objects), num(x.Forgotten), num(x.Asked), num(x.Found), num(x.Refuted), num(x.Unasked)},
+		}
+	}
+	var counts [][]string
+	if x := s.Counts; x != nil {
+		counts = [][]string{
+			{"COUNTED GROUPS", "MEMORY", "EVICTED", "LATE"},
+			{num(x.Groups), bytesText(x.Bytes), num(x.Evicted), num(x.Late)},
+		}
+	}
 	r := s.Rules
 	rules := [][]string{
-		{"RULES LIVE", "WAITING", "DISABLED", "ALERTS"},
-		{strconv.Itoa(r.Live), strconv.Itoa(r.Waiting), strconv.Itoa(r.Disabled), num(r.Matched)},
+		{"RULES LIVE", "WAITING", "DISABLED", "ALERTS", "SUPPRESSED", "KEPT", "FORGOTTEN", "RELOADS", "REFUSED", "LAST RELOAD"},
+		{strconv.Itoa(r.Live), strconv.Itoa(r.Waiting), strconv.Itoa(r.Disabled), num(r.Matched), num(r.Suppressed), num(r.Kept), num(r.Forgotten),
+			num(r.Reloads), num(r.Refused), ago(r.LastReload)},
 	}
 	sinks := [][]string{{"OUTPUT", "IN", "WRITTEN", "WAITING", "LOST", "ALERTS LOST", "BYTES", "ERRORS", "LAST ERROR"}}
 	for _, k := range s.Sinks {
 		sinks = append(sinks, []string{k.Name, num(k.In), num(k.Out), num(k.Waiting), num(k.Dropped), num(k.DroppedAlerts),
 			bytesText(k.Bytes), num(k.Errors), k.LastError})
 	}
-	for _, rows := range [][][]string{hooks, rings, stages, table, rules, topRules(r.ByRule), sinks} {
+	for _, rows := range [][][]string{hooks, rings, stages, table, shells, counts, rules, topRules(r.ByRule), sinks} {
 		if err := writeTable(&b, rows); err != nil {
 			return err
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// ago is how long a time lies back.
+func ago(t *time.Time) string {
+	if t == nil {
+		return "never"
+	}
+	return time.Since(*t).Round(time.Second).String() + " ago"
+}
+
+func problem(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ": " + termtext.String(s)
 }
 
 // topRules makes a table of the rules that matched most.

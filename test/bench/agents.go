@@ -15,6 +15,8 @@ type Agent struct {
 	Name, Label string
 	// Programs are started together.
 	Programs []Program
+	// Needs are other programs that must be installed.
+	Needs []string
 	// ReadyPrefix begins the line on standard error that says the agent is at
 	// work. Where it is empty, the agent counts as ready when all its programs
 	// hold BPF programs and use no processor time.
@@ -23,6 +25,9 @@ type Agent struct {
 	Stop syscall.Signal
 	// Count reads what the agent wrote to dir; nil where it writes no events.
 	Count func(dir string, t Tools) (Counts, error)
+	// Cleanup takes away what stays in the kernel when the programs have ended;
+	// nil where nothing does. It comes after Count.
+	Cleanup func() error
 }
 
 // Program is one process of an agent.
@@ -44,10 +49,19 @@ type Counts struct {
 const (
 	None     = "none"
 	Alerts   = "alerts"
+	Secrets  = "secrets"
+	AnyOpen  = "anyopen"
 	Events   = "events"
+	Three    = "three"
 	Libbpf   = "libbpf-tools"
 	Bpftrace = "bpftrace"
+	Auditd   = "auditd"
 )
+
+// agentNames are all of them, as the command line lists them.
+func agentNames() []string {
+	return []string{None, Alerts, Secrets, AnyOpen, Three, Events, Libbpf, Bpftrace, Auditd}
+}
 
 const outputName = "out.json"
 
@@ -68,15 +82,22 @@ func bearcatAgent(name, label, binary string, extra ...string) Agent {
 
 // findAgent returns the agent of that name, or an error that says what is
 // missing. Bearcat is the binary to measure, extra more arguments for it.
-func findAgent(name, bearcat string, extra ...string) (Agent, error) {
+func findAgent(name string, t Tools, bearcat string, extra ...string) (Agent, error) {
 	var a Agent
 	switch name {
 	case None:
 		return Agent{Name: None, Label: "nothing (noise)"}, nil
 	case Alerts:
 		a = bearcatAgent(name, "bearcat, alerts only", bearcat, extra...)
+	case Secrets:
+		a = bearcatAgent(name, "bearcat, a rule on secret files", bearcat, append([]string{"--rules", t.Secrets}, extra...)...)
+	case AnyOpen:
+		a = bearcatAgent(name, "bearcat, a rule on any file", bearcat, append([]string{"--rules", t.AnyOpen}, extra...)...)
 	case Events:
 		a = bearcatAgent(name, "bearcat, every event", bearcat, append([]string{"--events"}, extra...)...)
+	case Three:
+		// what the three programs of libbpf-tools watch, and no rules
+		a = bearcatAgent(name, "bearcat, exec + open + connect", bearcat, append([]string{"--types", "exec,open,connect", "--rules", t.NoRules}, extra...)...)
 	case Libbpf:
 		a = Agent{Name: name, Label: "execsnoop + opensnoop + tcpconnect", Stop: syscall.SIGINT, Count: countLibbpf}
 		for _, tool := range []string{"execsnoop", "opensnoop", "tcpconnect"} {
@@ -85,8 +106,10 @@ func findAgent(name, bearcat string, extra ...string) (Agent, error) {
 	case Bpftrace:
 		a = Agent{Name: name, Label: "bpftrace, three one-liners", Stop: syscall.SIGINT, Count: countBpftrace}
 		a.Programs = []Program{{"bpftrace", func(string) []string { return []string{"-e", bpftraceProgram} }}}
+	case Auditd:
+		a = auditdAgent(t)
 	default:
-		return a, fmt.Errorf("there is no agent %q: choose from %s", name, strings.Join([]string{None, Alerts, Events, Libbpf, Bpftrace}, ", "))
+		return a, fmt.Errorf("there is no agent %q: choose from %s", name, strings.Join(agentNames(), ", "))
 	}
 	for i := range a.Programs {
 		p := &a.Programs[i]
@@ -98,6 +121,11 @@ func findAgent(name, bearcat string, extra ...string) (Agent, error) {
 			return a, fmt.Errorf("%s is not installed: %w", p.Path, err)
 		}
 		p.Path = path
+	}
+	for _, name := range a.Needs {
+		if _, err := exec.LookPath(name); err != nil {
+			return a, fmt.Errorf("%s is not installed: %w", name, err)
+		}
 	}
 	return a, nil
 }

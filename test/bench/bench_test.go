@@ -87,16 +87,20 @@ func TestCountJSON(t *testing.T) {
 {"type":"gap","gap":{"class":"critical","n":3,"from":1,"to":3}}
 {"type":"output_loss","lost":2}
 {"type":"alert","event":{"type":"exec","process":{"exe":{"path":"/run/x/nothing"}}}}
+{"type":"open","process":{"exe":{"path":"/run/x/load"}},"call":{"path":{"path":"/run/x/mixed.sh"}}}
+{"type":"open","process":{"exe":{"path":"/run/x/load"}},"call":{"path":{"path":"/etc/hosts"}}}
+{"type":"open","process":{"exe":{"path":"/bin/sh"}},"call":{"path":{"path":"/run/x/mixed.sh"}}}
+{"type":"connect","process":{"exe":{"path":"/run/x/load"}},"call":{"name":"connect"}}
 {"type":"exec","process":{"exe":{"path":"/run/x/nothing"}}}`
-	got, err := countJSONLines(strings.NewReader(in), "/run/x/nothing")
+	got, err := countJSONLines(strings.NewReader(in), Tools{Target: "/run/x/nothing", Load: "/run/x/load", Script: "/run/x/mixed.sh"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Counts{Seen: map[string]int{"exec": 2}, Lost: 5, Alerts: 1}
+	want := Counts{Seen: map[string]int{"exec": 2, "open": 1, "connect": 1}, Lost: 5, Alerts: 1}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("counts differ (-want +got):\n%s", d)
 	}
-	if _, err := countJSONLines(strings.NewReader("{\"type\":\"exec\"}\nnonsense\n"), ""); err == nil || !strings.Contains(err.Error(), "line 2") {
+	if _, err := countJSONLines(strings.NewReader("{\"type\":\"exec\"}\nnonsense\n"), Tools{}); err == nil || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("error = %v, want one about line 2", err)
 	}
 }
@@ -227,7 +231,7 @@ func TestPageHasItsFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"exec", "peers", "idle", "idle-counted", "start-guest", "start-native", "micro"}
+	want := []string{"exec", "peers", "idle", "idle-counted", "start-guest", "start-native", "flood", "storm", "micro"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Errorf("figures differ (-want +got):\n%s", d)
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -106,7 +107,7 @@ func MeasureCost(ctx context.Context, o CostOptions) (*Cost, error) {
 		return nil, err
 	}
 	for _, name := range o.Agents {
-		a, err := findAgent(name, o.Bearcat, o.Args...)
+		a, err := findAgent(name, o.Tools, o.Bearcat, o.Args...)
 		if err != nil {
 			m.progress("skipped %s: %v", name, err)
 			c.Skipped = append(c.Skipped, name+": "+err.Error())
@@ -235,9 +236,15 @@ func (m *meter) session(ctx context.Context, a Agent, r *AgentCost, do func(*Ses
 	}
 	if err := do(s); err != nil {
 		s.kill()
+		if a.Cleanup != nil {
+			err = errors.Join(err, a.Cleanup())
+		}
 		return err
 	}
 	c, err := s.stop(m.Tools)
+	if a.Cleanup != nil {
+		err = errors.Join(err, a.Cleanup())
+	}
 	if err != nil {
 		return err
 	}

@@ -25,10 +25,15 @@ type eventLine struct {
 			Path string `json:"path"`
 		} `json:"exe"`
 	} `json:"process"`
+	Call struct {
+		Path struct {
+			Path string `json:"path"`
+		} `json:"path"`
+	} `json:"call"`
 }
 
-// countJSON counts Bearcat's events in dir: execs of the target, losses on the
-// way from the kernel and on the way out, alerts.
+// countJSON counts Bearcat's events in dir: execs of the target, the load's opens
+// and connects, losses on the way from the kernel and on the way out, alerts.
 func countJSON(dir string, t Tools) (Counts, error) {
 	f, err := os.Open(filepath.Join(dir, outputName))
 	if errors.Is(err, os.ErrNotExist) {
@@ -39,10 +44,10 @@ func countJSON(dir string, t Tools) (Counts, error) {
 		return Counts{}, fmt.Errorf("counting events: %w", err)
 	}
 	defer f.Close()
-	return countJSONLines(f, t.Target)
+	return countJSONLines(f, t)
 }
 
-func countJSONLines(r io.Reader, target string) (Counts, error) {
+func countJSONLines(r io.Reader, t Tools) (Counts, error) {
 	c := Counts{Seen: map[string]int{}}
 	in := bufio.NewReader(r)
 	for n := 1; ; n++ {
@@ -59,8 +64,16 @@ func countJSONLines(r io.Reader, target string) (Counts, error) {
 		}
 		switch e.Type {
 		case "exec":
-			if e.Process.Exe.Path == target {
+			if e.Process.Exe.Path == t.Target {
 				c.Seen["exec"]++
+			}
+		case "open":
+			if e.Process.Exe.Path == t.Load && e.Call.Path.Path == t.Script {
+				c.Seen["open"]++
+			}
+		case "connect":
+			if e.Process.Exe.Path == t.Load {
+				c.Seen["connect"]++
 			}
 		case "gap":
 			c.Lost += e.Gap.N

@@ -46,7 +46,7 @@ func MeasureIdle(ctx context.Context, o IdleOptions) (*Idle, error) {
 		return nil, err
 	}
 	defer release()
-	a, err := findAgent(Alerts, o.Place.Bearcat, o.Args...)
+	a, err := findAgent(Alerts, o.Place.Tools, o.Place.Bearcat, o.Args...)
 	if err != nil {
 		return nil, err
 	}

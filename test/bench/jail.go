@@ -12,8 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scriptPrograms are what the mixed script runs.
-var scriptPrograms = [...]string{"/bin/sh", "mktemp", "rm", "sed", "grep", "cat", "sort", "head", "tail", "ls"}
+// scriptPrograms are what the scripts run, beside the compiler's own.
+var scriptPrograms = [...]string{"/bin/sh", "mktemp", "rm", "sed", "grep", "cat", "sort", "head", "tail", "ls", "mkdir", "gcc", "as"}
+
+// compilerPaths are the programs that the compiler driver starts.
+func compilerPaths() ([]string, error) {
+	out, err := exec.Command("gcc", "-print-prog-name=cc1").Output()
+	if err != nil {
+		return nil, fmt.Errorf("asking gcc where its compiler is: %w", err)
+	}
+	return []string{strings.TrimSpace(string(out))}, nil
+}
 
 // makeJail fills dir with the script, its programs and their libraries. The
 // script runs with dir as its root: a guest reads its own root through the
@@ -28,12 +37,16 @@ func makeJail(dir string, t Tools) error {
 	if err := unix.Mknod(null, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
 		return fmt.Errorf("making a root for the mixed load: making %s: %w", null, err)
 	}
-	for _, f := range []string{t.Load, t.Script} {
+	for _, f := range []string{t.Load, t.Script, t.Compile} {
 		if err := copyFile(f, filepath.Join(dir, filepath.Base(f))); err != nil {
 			return err
 		}
 	}
-	for _, name := range scriptPrograms {
+	compiler, err := compilerPaths()
+	if err != nil {
+		return err
+	}
+	for _, name := range append(scriptPrograms[:], compiler...) {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			return fmt.Errorf("making a root for the mixed load: %w", err)

@@ -4,13 +4,15 @@
 #   run.sh exec    the load without and with Bearcat, in a guest that counts instructions
 #   run.sh peers   the same with other tools, those that are installed
 #   run.sh idle    processor and memory when nothing happens, time to start
+#   run.sh flood   opens as fast as two processors make them, and execs among them
+#   run.sh storm   memory of the agent while everything happens at once, for a minute
 #   run.sh micro   the packages' own benchmarks
 #   run.sh all     all of these (the default)
 #   run.sh docs    put the results into docs/benchmarks.md
 #
 # BENCH_PAIRS   pairs of runs for each agent (5)
 # BENCH_KERNEL  the guest's kernel (6.12)
-# BENCH_LONG=1  watch the idle agent for ten minutes and not for one
+# BENCH_LONG=1  watch the idle agent, and the storm, for ten minutes and not for one
 # BENCH_AGENTS  agents of the exec section, by name and with commas between
 # BENCH_ARGS    more arguments for bearcat run, such as "--rules DIR"
 # BEARCAT       the binary to measure; without it bin/bearcat is built
@@ -21,7 +23,8 @@ pairs=${BENCH_PAIRS:-5}
 kernel=${BENCH_KERNEL:-6.12}
 out=bin/bench
 idle_time=60s
-if [ -n "${BENCH_LONG:-}" ]; then idle_time=10m; fi
+storm_time=60s
+if [ -n "${BENCH_LONG:-}" ]; then idle_time=10m storm_time=10m; fi
 
 say() { echo "== $*" >&2; }
 
@@ -33,7 +36,7 @@ build() {
 	go build -buildvcs=false -o $out/bench ./test/bench/cmd/bench
 	gcc -O2 -Wall -Wextra -static -o $out/load test/bench/load/load.c
 	gcc -O2 -Wall -Wextra -static -s -nostdlib -o $out/nothing test/bench/load/nothing.c
-	cp test/bench/load/mixed.sh $out/mixed.sh
+	cp test/bench/load/*.sh test/bench/rules/*.yaml $out/
 	if [ -z "${BEARCAT:-}" ]; then
 		make -s --no-print-directory build
 		BEARCAT=bin/bearcat
@@ -58,12 +61,12 @@ counted="-counted -e BEARCAT_COUNTED=1"
 
 section_exec() {
 	say "exec: without and with Bearcat"
-	in_guest 20m "$counted" cost -agents "${BENCH_AGENTS:-none,alerts,events}" -pairs "$pairs" -out "$PWD/$out/exec"
+	in_guest 60m "$counted" cost -agents "${BENCH_AGENTS:-none,alerts,secrets,anyopen,events}" -pairs "$pairs" -out "$PWD/$out/exec"
 }
 
 section_peers() {
 	say "peers: other tools"
-	in_guest 20m "$counted" cost -agents libbpf-tools,bpftrace -pairs "$pairs" -out "$PWD/$out/peers"
+	in_guest 60m "$counted" cost -agents three,events,libbpf-tools,bpftrace,auditd -pairs "$pairs" -out "$PWD/$out/peers"
 }
 
 # Each part runs even when one before it failed.
@@ -80,6 +83,16 @@ section_idle() {
 	return $bad
 }
 
+section_flood() {
+	say "flood: on this kernel, watching nothing but this benchmark"
+	$out/bench flood -bearcat $out/bearcat -tools $out -out $out/flood
+}
+
+section_storm() {
+	say "storm: everything for $storm_time, on this kernel, watching nothing but this benchmark"
+	$out/bench storm -time "$storm_time" -bearcat $out/bearcat -tools $out -out $out/storm
+}
+
 section_micro() {
 	say "micro: the packages' own benchmarks"
 	$out/bench micro -out $out/micro
@@ -87,7 +100,7 @@ section_micro() {
 
 section=${1:-all}
 case $section in
-exec | peers | idle | micro)
+exec | peers | idle | flood | storm | micro)
 	build
 	("section_$section")
 	;;
@@ -105,9 +118,9 @@ all)
 		wait $peers || failed="$failed peers"
 		trap - INT TERM
 		cat $out/peers.log
-		rest="idle micro"
+		rest="idle flood storm micro"
 	else
-		rest="exec peers idle micro"
+		rest="exec peers idle flood storm micro"
 	fi
 	for s in $rest; do
 		("section_$s") || failed="$failed $s"

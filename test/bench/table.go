@@ -49,8 +49,10 @@ func (c *Cost) WriteText(w io.Writer) error {
 	if err := c.writeRatios(w); err != nil {
 		return err
 	}
-	if err := c.writeDetails(w); err != nil {
-		return err
+	for _, table := range []func(io.Writer) error{c.writeTargets, c.writeParts, c.writeSeen, c.writeDetails, c.writeKernelTimes} {
+		if err := table(w); err != nil {
+			return err
+		}
 	}
 	c.writePrograms(w)
 	for _, s := range c.Skipped {
@@ -99,35 +101,16 @@ func (c *Cost) writeRatios(w io.Writer) error {
 
 func (c *Cost) writeDetails(w io.Writer) error {
 	t := newTable(w)
-	fmt.Fprintln(t, "\nper exec\tBPF programs\tagent process\texecs made\tseen\tlost (all work)\talerts\tRSS\tpeak\tmaps\tprograms\tstart")
+	fmt.Fprintln(t, "\nagent\tBPF programs, one exec\tagent process, one exec\tlost (all work)\talerts\tRSS\tpeak\tmaps\tprograms\tstart")
 	for _, a := range c.Agents {
 		if a.Programs == 0 {
 			continue
 		}
 		e := a.Work["exec"]
-		seen := "–"
-		if n, ok := a.Seen["exec"]; ok {
-			seen = fmt.Sprint(n)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\t%s\t%s\t%d\t%s\n", a.Label, shortTime(float64(e.KernelTime)), shortTime(float64(e.AgentCPU)),
-			a.Made["exec"], seen, a.Lost, a.Alerts, megabytes(a.RSS), megabytes(a.PeakRSS), megabytes(a.MapBytes), a.Programs, shortTime(float64(a.Startup)))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%d\t%s\n", a.Label, shortTime(float64(e.KernelTime)), shortTime(float64(e.AgentCPU)),
+			a.Lost, a.Alerts, megabytes(a.RSS), megabytes(a.PeakRSS), megabytes(a.MapBytes), a.Programs, shortTime(float64(a.Startup)))
 	}
 	return t.Flush()
-}
-
-func (c *Cost) writePrograms(w io.Writer) {
-	fmt.Fprintln(w)
-	for _, a := range c.Agents {
-		e := a.Work["exec"]
-		if len(e.Programs) == 0 {
-			continue
-		}
-		var parts []string
-		for _, p := range e.Programs {
-			parts = append(parts, fmt.Sprintf("%s %d × %s", p.Name, p.Runs, shortTime(float64(p.Time)/float64(max(1, p.Runs)))))
-		}
-		fmt.Fprintf(w, "programs that ran in the exec workload, %s: %s\n", a.Label, strings.Join(parts, ", "))
-	}
 }
 
 // shortTime prints nanoseconds with three digits and a unit.

@@ -15,8 +15,10 @@ import (
 
 // Tools are the programs that make the load, all in one directory.
 type Tools struct {
-	// Load is the generator, Target what it executes, Script its shell script.
-	Load, Target, Script string
+	// Load is the generator, Target what it executes; Script and Compile are
+	// its shell scripts, Secrets, AnyOpen and NoRules rule files for agents,
+	// Auditd the script that starts auditd.
+	Load, Target, Script, Compile, Secrets, AnyOpen, NoRules, Auditd string
 }
 
 // FindTools returns the tools in dir, where run.sh puts them.
@@ -24,14 +26,21 @@ func FindTools(dir string) (Tools, error) {
 	t := Tools{
 		Load:   filepath.Join(dir, "load"),
 		Target: filepath.Join(dir, "nothing"),
-		Script: filepath.Join(dir, "mixed.sh"),
+		Script: filepath.Join(dir, "mixed.sh"), Compile: filepath.Join(dir, "compile.sh"),
+		Secrets: filepath.Join(dir, "secrets.yaml"), AnyOpen: filepath.Join(dir, "anyopen.yaml"),
+		NoRules: filepath.Join(dir, "norules.yaml"), Auditd: filepath.Join(dir, "auditd.sh"),
 	}
-	for _, f := range []string{t.Load, t.Target, t.Script} {
-		if _, err := os.Stat(f); err != nil {
+	for _, f := range t.all() {
+		if _, err := os.Stat(*f); err != nil {
 			return t, fmt.Errorf("finding the load generator: %w: build it with test/bench/run.sh", err)
 		}
 	}
 	return t, nil
+}
+
+// all are the tools' paths.
+func (t *Tools) all() []*string {
+	return []*string{&t.Load, &t.Target, &t.Script, &t.Compile, &t.Secrets, &t.AnyOpen, &t.NoRules, &t.Auditd}
 }
 
 // CopyTo puts the tools into another directory, so that a guest can run them
@@ -40,7 +49,7 @@ func (t Tools) CopyTo(dir string) (Tools, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return t, fmt.Errorf("making a directory for the load generator: %w", err)
 	}
-	for _, f := range []*string{&t.Load, &t.Target, &t.Script} {
+	for _, f := range t.all() {
 		to := filepath.Join(dir, filepath.Base(*f))
 		if err := copyFile(*f, to); err != nil {
 			return t, err
@@ -83,6 +92,7 @@ func workloads(t Tools, jail string) []Workload {
 		{"getpid", 200000, []string{"getpid"}, ""},
 		{"connect", 2000, []string{"connect"}, ""},
 		{"mixed", 3, []string{"script", "/" + filepath.Base(t.Script)}, jail},
+		{"compile", 3, []string{"script", "/" + filepath.Base(t.Compile)}, jail},
 	}
 }
 

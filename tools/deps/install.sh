@@ -5,7 +5,8 @@ set -eu
 
 packages="qemu-system-x86 qemu-system-common kmod xz-utils zstd util-linux
  debian-archive-keyring clang-16 llvm-16 libbpf-dev python3 busybox-static
- make gcc libc6-dev git iproute2 procps"
+ make gcc libc6-dev git iproute2 procps
+ openssl strace gdb util-linux netcat-traditional ncat socat telnet lua5.4 lua-socket php-cli logrotate"
 # newer systems carry the file server in a package of its own
 if ! [ -x /usr/lib/qemu/virtiofsd ] && apt-cache show virtiofsd >/dev/null 2>&1; then
 	packages="$packages virtiofsd"

@@ -13,7 +13,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/eventjson"
 )
 
-//go:embed heads/*.md
+//go:embed heads/*.md heads/calls.txt
 var heads embed.FS
 
 // mark is the second line of every page that is written here.
@@ -55,12 +55,20 @@ type page struct {
 
 func pages() ([]page, error) {
 	var out []page
+	calls, err := callHeads()
+	if err != nil {
+		return nil, err
+	}
 	add := func(path, head string, body func(*bytes.Buffer)) error {
-		text, err := heads.ReadFile("heads/" + head)
-		if err != nil {
-			return fmt.Errorf("reading the head of %s: %w", path, err)
+		text, ok := calls[head]
+		if !ok {
+			b, err := heads.ReadFile("heads/" + head)
+			if err != nil {
+				return fmt.Errorf("reading the head of %s: %w", path, err)
+			}
+			text = string(b)
 		}
-		title, rest, ok := strings.Cut(string(text), "\n")
+		title, rest, ok := strings.Cut(text, "\n")
 		if !ok || !strings.HasPrefix(title, "# ") {
 			return fmt.Errorf("the head of %s does not begin with a title: write it as \"# …\"", path)
 		}
@@ -83,7 +91,14 @@ func pages() ([]page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return out, add("events/README.md", "events.md", func(b *bytes.Buffer) { commonTables(b, short) })
+	if err := add("events/availability.md", "availability.md", availabilityTable); err != nil {
+		return nil, err
+	}
+	if err := add("events/README.md", "events.md", func(b *bytes.Buffer) { commonTables(b, short) }); err != nil {
+		return nil, err
+	}
+	more, err := rulePages()
+	return append(out, more...), err
 }
 
 // fieldTables writes a table for each family of fields that have values today,
@@ -153,13 +168,23 @@ func sorted[V any](m map[string]V) []string {
 	return keys
 }
 
-// eventTable writes the members that only lines of this type have.
+// eventTable writes what is particular to the lines of this type.
 func eventTable(b *bytes.Buffer, t event.Type) {
-	b.WriteString("\n## Its own members\n\nBeside those of [every event](README.md):\n\n")
-	jsonTable(b, func(f eventjson.Field) bool { return f.In == t.String() })
+	common := "those of [every event](README.md#on-every-event)"
+	if t.IsCall() {
+		callTable(b, t)
+		common += " and of [every call](README.md#on-events-of-calls)"
+	}
+	own := func(f eventjson.Field) bool { return f.In == t.String() }
+	if slices.ContainsFunc(eventjson.Fields(), own) {
+		fmt.Fprintf(b, "\n## Its own members\n\nBeside %s:\n\n", common)
+		jsonTable(b, own)
+	} else {
+		fmt.Fprintf(b, "\n## Its members\n\nThey are %s.\n", common)
+	}
 	b.WriteString("\n## Fields of rules\n\nThese have a value in no other event, or in few others:\n\n| field | type | meaning |\n|---|---|---|\n")
 	for _, f := range event.Fields() {
-		if f.Live() && f.Events != 0 && f.Events.Has(t) {
+		if f.Live() && !f.Events.IsZero() && f.Events.Has(t) {
 			fmt.Fprintf(b, "| `%s` | %s | %s |\n", f.Name+f.Arg.String(), typeText(f), cell(docText(f)))
 		}
 	}
@@ -175,8 +200,10 @@ func commonTables(b *bytes.Buffer, short map[string]bool) {
 	of := func(in string) func(eventjson.Field) bool {
 		return func(f eventjson.Field) bool { return f.In == in }
 	}
+	callIndex(b)
 	part("On every line", of("all"))
 	part("On every event", func(f eventjson.Field) bool { return f.In == "events" && short[f.Path] })
+	part("On events of calls", of("calls"))
 	part("On exec events, and in alerts", func(f eventjson.Field) bool { return f.In == "events" && !short[f.Path] })
 	part("On alerts", of("alert"))
 	part("On notices of lost output", of("output_loss"))

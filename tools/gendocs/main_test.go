@@ -122,3 +122,59 @@ func TestShortForm(t *testing.T) {
 		}
 	}
 }
+
+// TestCallPages wants each call on its type's page with all of its arguments
+// and their values, and a head that says something.
+func TestCallPages(t *testing.T) {
+	all, err := pages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byPath := map[string]string{}
+	for _, p := range all {
+		byPath[p.path] = string(p.text)
+	}
+	index := byPath["events/README.md"]
+	for _, s := range event.Calls() {
+		page := byPath["events/"+s.Type.String()+".md"]
+		_, row, ok := strings.Cut(page, "\n| `"+s.Name+"` |")
+		row, _, _ = strings.Cut(row, "\n")
+		if !ok || !strings.Contains(index, s.Name) {
+			t.Errorf("the call %s is not on its page, or not in the list", s.Name)
+		}
+		for _, a := range eventjson.CallArgs(s) {
+			if !strings.Contains(row, "`"+a.Name+"` "+a.Kind.String()) {
+				t.Errorf("%s: its argument %s is not in %q", s.Name, a.Name, row)
+			}
+			if a.Names == nil {
+				continue
+			}
+			for _, name := range valueNames(a.Names) {
+				if !strings.Contains(page, name) {
+					t.Errorf("%s: no %s of %s on its page", s.Name, name, a.Name)
+				}
+			}
+		}
+	}
+	for k := event.CallArgKind(0); k.String() != "unknown"; k++ {
+		if kindDocs()[k] == "" {
+			t.Errorf("what the kind %s is stands nowhere", k)
+		}
+	}
+	heads, err := callHeads()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for typ := event.TypeNone + 1; typ < event.NumTypes; typ++ {
+		if !typ.IsCall() {
+			continue
+		}
+		if n := strings.Count(heads[typ.String()+".md"], "\n") - 2; n < 2 || n > 8 {
+			t.Errorf("the head of %s has %d lines, want 2 to 8", typ, n)
+		}
+		delete(heads, typ.String()+".md")
+	}
+	for name := range heads {
+		t.Errorf("the head of %s belongs to no type", name)
+	}
+}

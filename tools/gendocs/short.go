@@ -13,7 +13,7 @@ import (
 // members lists the paths that the line of an event of type t has when all
 // there is to know is known: by writing such a line and looking.
 func members(t event.Type) (map[string]bool, error) {
-	ev := event.Event{Proc: new(event.Process), ExecInfo: new(event.ExecInfo), ExitInfo: new(event.ExitInfo), GapInfo: new(event.GapInfo)}
+	ev := event.Event{Proc: new(event.Process), ExecInfo: new(event.ExecInfo), ExitInfo: new(event.ExitInfo), GapInfo: new(event.GapInfo), LimitInfo: new(event.LimitInfo), CredsInfo: new(event.CredsInfo)}
 	fill(reflect.ValueOf(&ev).Elem(), 0)
 	ev.Type = t
 	var line any
@@ -49,6 +49,12 @@ func fill(v reflect.Value, depth int) {
 		for i := range v.Len() {
 			fill(v.Index(i), depth)
 		}
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key, depth)
+		fill(value, depth)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
 	case reflect.Pointer:
 		p := reflect.New(v.Type().Elem())
 		fill(p.Elem(), depth+1)
@@ -74,6 +80,9 @@ func walk(v any, at string, out map[string]bool) {
 				path = at + "." + k
 			}
 			out[path] = true
+			if path == "call.args" || k == "labels" { // their members are the call's and the container's own
+				continue
+			}
 			walk(x, path, out)
 		}
 	case []any:

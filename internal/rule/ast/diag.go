@@ -46,6 +46,8 @@ const (
 	CodeAllEvents    Code = "all-events"
 	CodeLimit        Code = "limit"
 	CodeStrict       Code = "falco-strict"
+	CodeUnsupported  Code = "unsupported"
+	CodeCorrelation  Code = "correlation"
 )
 
 // Diag is something to say about a rule file: what is wrong, where, and what

@@ -40,6 +40,10 @@ func (p *printer) expr(e Expr, strength, indent int) {
 	case *Or:
 		p.list(e.List, "or", strength > looseOr, looseOr, indent)
 	case *Not:
+		if twice, ok := p.plain(e.X).(*Not); ok { // as it is read again
+			p.expr(twice.X, strength, indent)
+			return
+		}
 		p.b.WriteString("not ")
 		p.expr(e.X, inNot, indent)
 	case *Macro:
@@ -50,6 +54,18 @@ func (p *printer) expr(e Expr, strength, indent int) {
 		p.expr(e.Def.Body, strength, indent)
 	case *Check:
 		p.b.WriteString(e.String())
+	}
+}
+
+// plain is an expression without the macros around it, where these are not
+// written as such.
+func (p *printer) plain(e Expr) Expr {
+	for {
+		m, ok := e.(*Macro)
+		if !ok || !p.expand {
+			return e
+		}
+		e = m.Def.Body
 	}
 }
 

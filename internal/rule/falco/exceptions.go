@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/bearcat-hids/bearcat/internal/rule/ast"
+	"github.com/bearcat-hids/bearcat/internal/rule/ruleyaml"
 )
 
 // exception takes events out of a rule: those whose fields compare with one
@@ -31,12 +32,12 @@ func (it *item) exceptions() []*exception {
 		return nil
 	}
 	if v.Kind != yaml.SequenceNode {
-		it.errorf(ast.CodeException, v, "exceptions must be a list of mappings, not %s", kindName(v))
+		it.errorf(ast.CodeException, v, "exceptions must be a list of mappings, not %s", ruleyaml.KindName(v))
 		return nil
 	}
 	var out []*exception
 	for _, n := range v.Content {
-		sub := it.l.newItem(it.src, resolveAlias(n))
+		sub := it.l.newItem(it.src, ruleyaml.Resolve(n))
 		if sub == nil {
 			it.failed = true
 			continue
@@ -61,10 +62,10 @@ func (it *item) exception() *exception {
 		ex.single = f.Kind == yaml.ScalarNode
 		for _, n := range scalarsOf(f) {
 			if n.Kind != yaml.ScalarNode || n.Value == "" {
-				it.errorf(ast.CodeException, n, "fields must hold names of fields, not %s", kindName(n))
+				it.errorf(ast.CodeException, n, "fields must hold names of fields, not %s", ruleyaml.KindName(n))
 				continue
 			}
-			ex.fields = append(ex.fields, scalarText(it.src, n))
+			ex.fields = append(ex.fields, ruleyaml.Scalar(it.src, n))
 		}
 	}
 	if c := ex.compsNode; c != nil {
@@ -78,11 +79,11 @@ func (it *item) exception() *exception {
 	}
 	if v := it.val["values"]; v != nil && v.Tag != "!!null" {
 		if v.Kind != yaml.SequenceNode {
-			it.errorf(ast.CodeException, v, "values must be a list, not %s", kindName(v))
+			it.errorf(ast.CodeException, v, "values must be a list, not %s", ruleyaml.KindName(v))
 			return nil
 		}
 		for _, n := range v.Content {
-			ex.rows = append(ex.rows, resolveAlias(n))
+			ex.rows = append(ex.rows, ruleyaml.Resolve(n))
 		}
 		it.l.count(it, v, len(ex.rows))
 	}
@@ -98,7 +99,7 @@ func scalarsOf(n *yaml.Node) []*yaml.Node {
 	}
 	out := make([]*yaml.Node, len(n.Content))
 	for i, c := range n.Content {
-		out[i] = resolveAlias(c)
+		out[i] = ruleyaml.Resolve(c)
 	}
 	return out
 }
@@ -130,14 +131,14 @@ func (ex *exception) checkRows(it *item) bool {
 	for _, row := range ex.rows {
 		switch {
 		case ex.single && row.Kind != yaml.ScalarNode:
-			it.errorf(ast.CodeException, row, "exception %q has a single field: its values are single values, not %s", ex.name, kindName(row))
+			it.errorf(ast.CodeException, row, "exception %q has a single field: its values are single values, not %s", ex.name, ruleyaml.KindName(row))
 			return false
 		case !ex.single && (row.Kind != yaml.SequenceNode || len(row.Content) != len(ex.fields)):
 			it.errorf(ast.CodeException, row, "exception %q has %d fields: each of its values is a list of %d, in their order", ex.name, len(ex.fields), len(ex.fields))
 			return false
 		}
 		for _, v := range row.Content {
-			v = resolveAlias(v)
+			v = ruleyaml.Resolve(v)
 			for _, s := range scalarsOf(v) {
 				if s.Kind != yaml.ScalarNode {
 					it.errorf(ast.CodeException, s, "exception %q has a value that is neither a single value nor a list of them", ex.name)
@@ -225,7 +226,7 @@ func (ex *exception) row(row *yaml.Node, sc scope) (ast.Expr, []ast.Diag) {
 	var list []ast.Expr
 	var diags []ast.Diag
 	for i, v := range values {
-		text := ex.fields[i].Append(constText(ex.comps[i], ex.fields[i])).Append(ex.valueText(resolveAlias(v), ex.comps[i]))
+		text := ex.fields[i].Append(constText(ex.comps[i], ex.fields[i])).Append(ex.valueText(ruleyaml.Resolve(v), ex.comps[i]))
 		e, more := parseCondition(text, sc)
 		if diags = append(diags, more...); e == nil {
 			return nil, diags
@@ -258,7 +259,7 @@ func (ex *exception) valueText(v *yaml.Node, comp string) *ast.Text {
 	case v.Kind == yaml.SequenceNode:
 		items := make([]string, 0, len(v.Content))
 		for _, c := range v.Content {
-			items = append(items, quote(resolveAlias(c).Value))
+			items = append(items, quote(ruleyaml.Resolve(c).Value))
 		}
 		s = "(" + strings.Join(items, ", ") + ")"
 	case ex.single && op.TakesList():
@@ -270,5 +271,5 @@ func (ex *exception) valueText(v *yaml.Node, comp string) *ast.Text {
 	default:
 		s = quote(v.Value)
 	}
-	return ast.NewText(s, ex.src, []int32{int32(skipProperties(ex.src.Data, ex.src.Offset(v.Line, v.Column)))})
+	return ast.NewText(s, ex.src, []int32{int32(ruleyaml.SkipProperties(ex.src.Data, ex.src.Offset(v.Line, v.Column)))})
 }

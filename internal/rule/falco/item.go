@@ -7,6 +7,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/rule/ast"
+	"github.com/bearcat-hids/bearcat/internal/rule/ruleyaml"
 )
 
 // item is one mapping of a rule file: a list, a macro or a rule.
@@ -27,11 +28,11 @@ type item struct {
 func (l *loader) newItem(src *ast.Source, n *yaml.Node) *item {
 	it := &item{l: l, src: src, node: n, key: map[string]*yaml.Node{}, val: map[string]*yaml.Node{}}
 	if n.Kind != yaml.MappingNode {
-		it.errorf(ast.CodeValue, n, "expected a mapping such as - rule: name, found %s", kindName(n))
+		it.errorf(ast.CodeValue, n, "expected a mapping such as - rule: name, found %s", ruleyaml.KindName(n))
 		return nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, v := n.Content[i], resolveAlias(n.Content[i+1])
+		k, v := n.Content[i], ruleyaml.Resolve(n.Content[i+1])
 		if _, twice := it.key[k.Value]; twice {
 			it.errorf(ast.CodeKey, k, "key %q stands here twice: keep one", k.Value)
 			continue
@@ -42,34 +43,8 @@ func (l *loader) newItem(src *ast.Source, n *yaml.Node) *item {
 	return it
 }
 
-// resolveAlias returns the node that an alias stands for.
-func resolveAlias(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode && n.Alias != nil {
-		return n.Alias
-	}
-	return n
-}
-
-func kindName(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.SequenceNode:
-		return "a list"
-	case n.Kind == yaml.MappingNode:
-		return "a mapping"
-	case n.Tag == "!!null":
-		return "nothing"
-	}
-	return "a single value"
-}
-
 // at is the place of a node: for scalars the whole value, else its beginning.
-func (it *item) at(n *yaml.Node) ast.Span {
-	if n.Kind == yaml.ScalarNode {
-		t := scalarText(it.src, n)
-		return ast.Span{Text: t, To: len(t.Value)}
-	}
-	return ast.Span{Text: ast.NewText("", it.src, []int32{int32(it.src.Offset(n.Line, n.Column))})}
-}
+func (it *item) at(n *yaml.Node) ast.Span { return ruleyaml.At(it.src, n) }
 
 func (it *item) add(d ast.Diag) {
 	d.Item = it.name
@@ -113,11 +88,11 @@ func (it *item) scalar(key string) (*ast.Text, bool) {
 	case v == nil:
 		it.errorf(ast.CodeKey, it.node, "key %q is missing", key)
 	case v.Kind != yaml.ScalarNode:
-		it.errorf(ast.CodeValue, v, "%s must be a single value, not %s", key, kindName(v))
+		it.errorf(ast.CodeValue, v, "%s must be a single value, not %s", key, ruleyaml.KindName(v))
 	case v.Tag == "!!null" || strings.TrimSpace(v.Value) == "":
 		it.errorf(ast.CodeValue, it.key[key], "%s has no value", key)
 	default:
-		return scalarText(it.src, v), true
+		return ruleyaml.Scalar(it.src, v), true
 	}
 	return nil, false
 }
@@ -156,15 +131,15 @@ func (it *item) scalars(key string) []*yaml.Node {
 	}
 	if v.Kind != yaml.SequenceNode {
 		if v.Tag != "!!null" {
-			it.errorf(ast.CodeValue, v, "%s must be a list, not %s", key, kindName(v))
+			it.errorf(ast.CodeValue, v, "%s must be a list, not %s", key, ruleyaml.KindName(v))
 		}
 		return nil
 	}
 	out := make([]*yaml.Node, 0, len(v.Content))
 	for _, n := range v.Content {
-		n = resolveAlias(n)
+		n = ruleyaml.Resolve(n)
 		if n.Kind != yaml.ScalarNode {
-			it.errorf(ast.CodeValue, n, "%s must hold single values, not %s", key, kindName(n))
+			it.errorf(ast.CodeValue, n, "%s must hold single values, not %s", key, ruleyaml.KindName(n))
 			continue
 		}
 		out = append(out, n)
@@ -186,7 +161,7 @@ func (it *item) overrides(canAppend, canReplace []string) (appends, replaces map
 		return appends, replaces
 	}
 	for i := 0; i+1 < len(v.Content); i += 2 {
-		k, op := v.Content[i], resolveAlias(v.Content[i+1])
+		k, op := v.Content[i], ruleyaml.Resolve(v.Content[i+1])
 		all := append(append([]string{}, canAppend...), canReplace...)
 		switch {
 		case !contains(all, k.Value):

@@ -12,19 +12,16 @@
 package falco
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/rule/ast"
+	"github.com/bearcat-hids/bearcat/internal/rule/ruleyaml"
 )
 
 // File is a rule file. The order of files matters: later definitions replace
@@ -36,12 +33,11 @@ type File struct {
 
 // The limits. A file beyond them is refused with a sentence.
 const (
-	MaxFileSize  = 16 << 20
-	maxTotal     = 64 << 20
-	maxItems     = 2_000_000 // values of all lists, aliases counted each time
-	maxRules     = 100_000
-	maxDiags     = 500
-	maxYAMLDepth = 64
+	MaxFileSize = ruleyaml.MaxFileSize
+	maxTotal    = 64 << 20
+	maxItems    = 2_000_000 // values of all lists, aliases counted each time
+	maxRules    = 100_000
+	maxDiags    = 500
 )
 
 type loader struct {
@@ -58,24 +54,34 @@ type loader struct {
 	mOrder []*macroDef
 }
 
-// Load reads rule files.
-func Load(files []File) *ast.Program {
-	l := &loader{lists: map[string]*listDef{}, macros: map[string]*macroDef{}, rules: map[string]*ruleDef{}}
-	total := 0
-	for _, f := range files {
-		total += len(f.Data)
-		if total > maxTotal {
-			l.add(fileDiag(f.Name, ast.CodeLimit, "the rule files are larger than %d MiB together: load fewer", maxTotal>>20))
-			break
-		}
-		l.file(f)
-	}
+func newLoader() *loader {
+	return &loader{lists: map[string]*listDef{}, macros: map[string]*macroDef{}, rules: map[string]*ruleDef{}}
+}
+
+// Load reads rule files. known are rules of other languages, which come first and
+// which the files can change.
+func Load(files []File, known []*ast.Rule) *ast.Program {
+	l := newLoader()
+	l.learn(known)
+	l.files(files)
 	rules := l.build()
 	if l.dropped > 0 {
 		l.diags = append(l.diags, ast.Diag{Severity: ast.Error, Code: ast.CodeLimit,
 			Pos: ast.Pos{File: l.diags[0].File}, Message: fmt.Sprintf("%d more messages are not shown", l.dropped)})
 	}
 	return &ast.Program{Rules: rules, Diags: l.diags}
+}
+
+func (l *loader) files(files []File) {
+	total := 0
+	for _, f := range files {
+		total += len(f.Data)
+		if total > maxTotal {
+			l.add(*ruleyaml.FileDiag(f.Name, ast.CodeLimit, "the rule files are larger than %d MiB together: load fewer", maxTotal>>20))
+			break
+		}
+		l.file(f)
+	}
 }
 
 func (l *loader) add(d ast.Diag) {
@@ -95,92 +101,22 @@ func (l *loader) count(it *item, n *yaml.Node, values int) {
 	}
 }
 
-func fileDiag(name string, code ast.Code, format string, args ...any) ast.Diag {
-	return ast.Diag{Severity: ast.Error, Code: code, Pos: ast.Pos{File: name}, Len: 1, Message: fmt.Sprintf(format, args...)}
-}
-
 func (l *loader) file(f File) {
-	if len(f.Data) > MaxFileSize {
-		l.add(fileDiag(f.Name, ast.CodeLimit, "the file is larger than %d MiB: split it", MaxFileSize>>20))
-		return
-	}
-	if !utf8.Valid(f.Data) {
-		at := 0
-		for at < len(f.Data) {
-			r, n := utf8.DecodeRune(f.Data[at:])
-			if r == utf8.RuneError && n == 1 {
-				break
-			}
-			at += n
-		}
-		line := bytes.Count(f.Data[:at], []byte("\n")) + 1
-		l.add(fileDiag(f.Name, ast.CodeYAML, "line %d is not valid UTF-8: save the file in that encoding", line))
-		return
-	}
-	src := ast.NewSource(f.Name, string(f.Data))
-	dec := yaml.NewDecoder(bytes.NewReader(f.Data))
-	for {
-		var doc yaml.Node
-		err := dec.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			l.add(yamlDiag(src, err))
-			return
-		}
-		if depth(&doc, 0) > maxYAMLDepth {
-			l.add(fileDiag(f.Name, ast.CodeLimit, "the YAML nests deeper than %d levels", maxYAMLDepth))
-			return
-		}
-		l.document(src, &doc)
+	if d := ruleyaml.Documents(f.Name, f.Data, l.document); d != nil {
+		l.add(*d)
 	}
 }
 
-// depth measures how deep a document nests, without following aliases.
-func depth(n *yaml.Node, d int) int {
-	most := d
-	if d > maxYAMLDepth {
-		return d
-	}
-	for _, c := range n.Content {
-		most = max(most, depth(c, d+1))
-	}
-	return most
-}
-
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
-
-// yamlDiag makes a diagnostic of the parser's error, which starts with a line.
-func yamlDiag(src *ast.Source, err error) ast.Diag {
-	msg := strings.TrimPrefix(err.Error(), "yaml: ")
-	d := ast.Diag{Severity: ast.Error, Code: ast.CodeYAML, Pos: ast.Pos{File: src.Name}, Len: 1}
-	if m := yamlLine.FindStringSubmatch(msg); m != nil {
-		d.Line, _ = strconv.Atoi(m[1])
-		msg = msg[len(m[0]):]
-		line := src.Line(d.Line)
-		d.Col = len(line) - len(strings.TrimLeft(line, " \t")) + 1
-		d.Len = max(1, utf8.RuneCountInString(strings.TrimSpace(line)))
-		d.Source = line
-	}
-	d.Message = "the file is not valid YAML: " + msg
-	return d
-}
-
-func (l *loader) document(src *ast.Source, doc *yaml.Node) {
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) == 0 {
-		return
-	}
-	root := resolveAlias(doc.Content[0])
+func (l *loader) document(src *ast.Source, root *yaml.Node) {
 	if root.Kind != yaml.SequenceNode {
 		if root.Tag != "!!null" {
 			it := &item{l: l, src: src}
-			it.errorf(ast.CodeYAML, root, "a rule file is a list of rules, macros and lists, and this is %s", kindName(root))
+			it.errorf(ast.CodeYAML, root, "a rule file is a list of rules, macros and lists, and this is %s", ruleyaml.KindName(root))
 		}
 		return
 	}
 	for _, n := range root.Content {
-		n = resolveAlias(n)
+		n = ruleyaml.Resolve(n)
 		if n.Tag == "!!null" {
 			continue
 		}
@@ -248,11 +184,11 @@ func (l *loader) engineVersion(it *item) {
 func (l *loader) pluginVersions(it *item) {
 	v := it.val["required_plugin_versions"]
 	if v.Kind != yaml.SequenceNode {
-		it.errorf(ast.CodeValue, v, "required_plugin_versions must be a list, not %s", kindName(v))
+		it.errorf(ast.CodeValue, v, "required_plugin_versions must be a list, not %s", ruleyaml.KindName(v))
 		return
 	}
 	for _, n := range v.Content {
-		plugin := l.newItem(it.src, resolveAlias(n))
+		plugin := l.newItem(it.src, ruleyaml.Resolve(n))
 		if plugin == nil {
 			continue
 		}

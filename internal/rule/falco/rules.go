@@ -6,6 +6,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/rule/ast"
+	"github.com/bearcat-hids/bearcat/internal/rule/ruleyaml"
 )
 
 // ruleDef is a rule as it stands after all appends and overrides so far.
@@ -14,23 +15,33 @@ type ruleDef struct {
 	priority           event.Priority
 	cond, output       *ast.Text
 	tags               []string
-	exceptions         []*exception
-	enabled            bool
-	warnEvttypes       bool
-	skipUnknown        bool
-	at                 ast.Span
+	// notes are the texts for people that stand beside desc, by key.
+	notes        map[string]string
+	exceptions   []*exception
+	enabled      bool
+	warnEvttypes bool
+	skipUnknown  bool
+	at           ast.Span
+	// known is set for a rule of another language. cond and output are nil
+	// then until one of this language's replaces them.
+	known *ast.Rule
+	// correlation is set for a rule that has this in place of a condition.
+	correlation *ast.Correlation
 }
 
 // The keys of a rule, and those that override can append to and replace.
 func ruleKeys() []string {
 	return []string{"rule", "desc", "condition", "output", "priority", "source", "enabled", "tags", "exceptions", "override",
-		"append", "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration"}
+		"append", "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration", "false_positives", "response_note", "correlation"}
 }
+
+// noteKeys are keys of Bearcat's own that hold texts for people.
+func noteKeys() []string { return []string{"false_positives", "response_note"} }
 
 func appendKeys() []string { return []string{"condition", "output", "desc", "tags", "exceptions"} }
 
 func replaceKeys() []string {
-	return append(appendKeys(), "priority", "enabled", "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration")
+	return append(appendKeys(), "priority", "enabled", "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration", "false_positives", "response_note")
 }
 
 func (l *loader) rule(it *item) {
@@ -60,7 +71,9 @@ func (l *loader) rule(it *item) {
 			}
 		}
 		l.change(it, old, appends, replaces)
-	case !it.has("condition") && !it.has("output") && !it.has("desc") && !it.has("priority"):
+	case it.has("correlation") && it.has("condition"):
+		it.errorf(ast.CodeCorrelation, it.key["correlation"], "a rule has either a condition or a correlation: put the condition into a rule of its own, which the correlation names")
+	case !it.has("condition") && !it.has("correlation") && !it.has("output") && !it.has("desc") && !it.has("priority"):
 		l.toggle(it, old, name)
 	default:
 		l.define(it, name)
@@ -91,7 +104,11 @@ func (l *loader) toggle(it *item, old *ruleDef, name string) {
 
 func (l *loader) define(it *item, name string) {
 	def := &ruleDef{name: name, source: "syscall", at: it.at(it.val["rule"])}
-	def.cond, _ = it.scalar("condition")
+	if it.has("correlation") {
+		def.correlation = ruleyaml.Correlation(it.src, it.val["correlation"], it.add)
+	} else {
+		def.cond, _ = it.scalar("condition")
+	}
 	def.output, _ = it.scalar("output")
 	def.desc = it.text("desc")
 	def.priority = it.priority()
@@ -102,6 +119,12 @@ func (l *loader) define(it *item, name string) {
 	def.warnEvttypes = it.boolean("warn_evttypes", true)
 	def.skipUnknown = it.boolean("skip-if-unknown-filter", false)
 	it.capture()
+	def.notes = map[string]string{}
+	for _, k := range noteKeys() {
+		if it.has(k) {
+			def.notes[k] = it.text(k)
+		}
+	}
 	def.tags = it.tags(nil)
 	for _, ex := range it.exceptions() {
 		if ex.complete(it) {
@@ -166,6 +189,8 @@ func (l *loader) change(it *item, r *ruleDef, appends, replaces map[string]bool)
 		case !ok:
 		case replaces[key]:
 			*target = text
+		case *target == nil:
+			it.errorf(ast.CodeOverride, it.key[key], "%s cannot be appended to, as rule %q has none in this language: replace it, or write an exception", key, r.name)
 		default:
 			*target = (*target).Append(text)
 		}
@@ -190,6 +215,11 @@ func (l *loader) change(it *item, r *ruleDef, appends, replaces map[string]bool)
 			if ex.complete(it) {
 				r.exceptions = append(r.exceptions, ex)
 			}
+		}
+	}
+	for _, k := range noteKeys() {
+		if replaces[k] {
+			r.notes[k] = it.text(k)
 		}
 	}
 	if replaces["priority"] {
@@ -226,12 +256,16 @@ func (l *loader) build() []*ast.Rule {
 // buildRule parses and binds one rule; nil where it has errors.
 func (l *loader) buildRule(r *ruleDef) *ast.Rule {
 	rule := &ast.Rule{
-		RuleInfo: event.RuleInfo{Name: r.name, Desc: r.desc, Priority: r.priority, Source: r.source, Tags: r.tags},
-		Enabled:  r.enabled, Foreign: r.source != "syscall", WarnAllEvents: r.warnEvttypes, At: r.at,
+		RuleInfo: event.RuleInfo{Name: r.name, Desc: r.desc, Priority: r.priority, Source: r.source, Tags: r.tags,
+			FalsePositives: r.notes["false_positives"], Response: r.notes["response_note"]},
+		Enabled: r.enabled, Foreign: r.source != "syscall", WarnAllEvents: r.warnEvttypes, At: r.at,
 	}
 	item := fmt.Sprintf("rule %q", r.name)
 	v := &view{l: l, visible: l.index + 1}
-	cond, diags := parseCondition(r.cond, v)
+	if r.cond == nil && l.withoutCondition(r, rule) {
+		return rule
+	}
+	cond, diags := r.condition(v)
 	if cond != nil {
 		var more []ast.Diag
 		cond, more = r.withExceptions(cond, v)
@@ -256,7 +290,11 @@ func (l *loader) buildRule(r *ruleDef) *ast.Rule {
 	for _, m := range v.uses {
 		m.need(!skip && !rule.Foreign, needSeen)
 	}
-	rule.Output = parseOutput(r.output, func(d ast.Diag) { diags = append(diags, d) })
+	if r.output == nil {
+		rule.Output = r.known.Output
+	} else {
+		rule.Output = parseOutput(r.output, func(d ast.Diag) { diags = append(diags, d) })
+	}
 	if !rule.Foreign {
 		ast.ResolveOutput(rule.Output, func(d ast.Diag) { diags = append(diags, d) })
 	}

@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/sensor"
 	"github.com/cilium/ebpf/link"
 )
 
@@ -104,7 +105,7 @@ func oneTask(t *testing.T, s *Sensor) []byte {
 	rest := raw
 	for len(rest) > 0 && first == nil {
 		var e progBcExec
-		if !fixed(rest, &e) {
+		if !sensor.Fixed(rest, &e) {
 			t.Fatal("the inventory ends in the middle of a record")
 		}
 		n := int(unsafe.Sizeof(e)) + int(e.ExePath.Len+e.Cwd.Len+e.CgroupLen)

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/sensor"
 )
 
 // Kinds of records (enum bc_kind) and flags, as in record.h.
@@ -19,11 +20,6 @@ const (
 	kindChunk = 5
 	kindTask  = 6
 
-	pathCut      = 1
-	pathPseudo   = 2
-	pathAtRoot   = 4
-	pathUnlinked = 8
-
 	execAt         = 1
 	execSecure     = 2
 	execChunked    = 4
@@ -31,16 +27,9 @@ const (
 )
 
 const (
-	sIFMT  = 0o170000
 	sISUID = 0o4000
 	sISGID = 0o2000
 	sIXGRP = 0o010
-
-	tmpfsMagic     = 0x01021994
-	hugetlbfsMagic = 0x958458f6
-	overlayMagic   = 0x794c7630
-	pipefsMagic    = 0x50495045
-	anonInodeMagic = 0x09041934
 )
 
 // A decoder turns the bytes of records into event.TaskRecords. It trusts
@@ -49,8 +38,7 @@ const (
 type decoder struct {
 	env      *envCache
 	exec     progBcExec
-	scratch  []byte
-	strings  interner
+	strings  sensor.Strings
 	pending  map[uint16]*pending
 	refused  *atomic.Uint64
 	orphaned *atomic.Uint64
@@ -70,7 +58,7 @@ func newDecoder(env func([]byte) []string) decoder {
 		env = func([]byte) []string { return nil }
 	}
 	return decoder{
-		env: &envCache{pick: env, seen: map[string][]string{}}, pending: map[uint16]*pending{}, strings: newInterner(),
+		env: &envCache{pick: env, seen: map[string][]string{}}, pending: map[uint16]*pending{}, strings: sensor.NewStrings(),
 		refused: new(atomic.Uint64), orphaned: new(atomic.Uint64),
 	}
 }
@@ -79,6 +67,9 @@ func newDecoder(env func([]byte) []string) decoder {
 // whose exec record never came.
 func (d *decoder) Refused() uint64  { return d.refused.Load() }
 func (d *decoder) Orphaned() uint64 { return d.orphaned.Load() }
+
+// Kinds returns the kinds of records that Decode takes.
+func (d *decoder) Kinds() []uint8 { return []uint8{kindExec, kindFork, kindExit, kindComm, kindChunk} }
 
 // Decode turns one record of a ring into rec.
 func (d *decoder) Decode(raw []byte, rec *event.TaskRecord) (bool, error) {
@@ -97,7 +88,7 @@ func (d *decoder) decode(raw []byte, rec *event.TaskRecord) (bool, error) {
 		kind      uint8
 		stream    uint8
 	}
-	if !fixed(raw, &h) {
+	if !sensor.Fixed(raw, &h) {
 		return false, fmt.Errorf("decoding a process record: %d bytes are too few for its header", len(raw))
 	}
 	typ, class := StreamType(h.stream)
@@ -121,24 +112,13 @@ func (d *decoder) decode(raw []byte, rec *event.TaskRecord) (bool, error) {
 	return false, fmt.Errorf("decoding a process record: kind %d is unknown", h.kind)
 }
 
-// fixed copies the fixed part of a record; false where raw is too short. The
-// copy keeps alignment out of the question.
-func fixed[T any](raw []byte, to *T) bool {
-	size := int(unsafe.Sizeof(*to))
-	if len(raw) < size {
-		return false
-	}
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(to)), size), raw)
-	return true
-}
-
 func tooShort(what string, n int) error {
 	return fmt.Errorf("decoding a process record: %d bytes are too few for %s", n, what)
 }
 
 func decodeFork(raw []byte, rec *event.TaskRecord) error {
 	var f progBcFork
-	if !fixed(raw, &f) {
+	if !sensor.Fixed(raw, &f) {
 		return tooShort("a fork", len(raw))
 	}
 	t := f.Task
@@ -155,7 +135,7 @@ func decodeFork(raw []byte, rec *event.TaskRecord) error {
 
 func decodeExit(raw []byte, rec *event.TaskRecord) error {
 	var x progBcExit
-	if !fixed(raw, &x) {
+	if !sensor.Fixed(raw, &x) {
 		return tooShort("an exit", len(raw))
 	}
 	rec.Key = event.Key{Pid: x.Key.Pid, Start: x.Key.Start}
@@ -168,7 +148,7 @@ func decodeExit(raw []byte, rec *event.TaskRecord) error {
 
 func decodeComm(raw []byte, rec *event.TaskRecord) error {
 	var c progBcComm
-	if !fixed(raw, &c) {
+	if !sensor.Fixed(raw, &c) {
 		return tooShort("a change of name", len(raw))
 	}
 	rec.Key = event.Key{Pid: c.Key.Pid, Start: c.Key.Start}
@@ -180,7 +160,7 @@ func decodeComm(raw []byte, rec *event.TaskRecord) error {
 // follows on the same CPU.
 func (d *decoder) decodeChunk(raw []byte) error {
 	var c progBcChunk
-	if !fixed(raw, &c) {
+	if !sensor.Fixed(raw, &c) {
 		return tooShort("a piece of argv", len(raw))
 	}
 	data := raw[unsafe.Sizeof(c):]
@@ -225,45 +205,6 @@ func (d *decoder) take(cpu uint16, key event.Key) *pending {
 	return p
 }
 
-// path turns a walk's "/leaf/parent/..." round. root is the path as seen from
-// the process's root where that differs.
-func (d *decoder) path(b []byte, p *progBcPath) (path, root string, unreachable bool) {
-	if p.Flags&pathPseudo != 0 {
-		b = bytes.TrimPrefix(b, []byte("/"))
-		return d.strings.get(b), "", false
-	}
-	path = d.strings.get(d.reverse(b, p.Flags&pathCut != 0))
-	switch {
-	case p.Flags&pathAtRoot == 0:
-		return path, "", p.Flags&pathCut == 0
-	case int(p.RootAt) < len(b):
-		root = d.strings.get(d.reverse(b[:p.RootAt], false))
-	}
-	return path, root, false
-}
-
-// reverse writes the components in root-first order into the scratch buffer.
-func (d *decoder) reverse(b []byte, cut bool) []byte {
-	if len(b) == 0 {
-		return []byte("/")
-	}
-	out := d.scratch[:0]
-	if cut {
-		out = append(out, "..."...)
-	}
-	for end := len(b); end > 0; {
-		start := bytes.LastIndexByte(b[:end], '/')
-		if start < 0 {
-			start = 0
-			out = append(out, '/')
-		}
-		out = append(out, b[start:end]...)
-		end = start
-	}
-	d.scratch = out
-	return out
-}
-
 // cString is a NUL-terminated field as a string.
 func cString(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
@@ -291,27 +232,6 @@ func splitArgs(block []byte) []string {
 		all = rest
 	}
 	return out
-}
-
-// interner keeps one copy of strings that come again and again.
-type interner struct{ seen map[string]string }
-
-const internMax = 8192
-
-func newInterner() interner { return interner{make(map[string]string)} }
-
-func (i *interner) get(b []byte) string {
-	if s, ok := i.seen[string(b)]; ok {
-		return s
-	}
-	if len(i.seen) >= internMax {
-		clear(i.seen)
-	}
-	s := string(b)
-	if len(s) <= 512 {
-		i.seen[s] = s
-	}
-	return s
 }
 
 // Decoder decodes the sensor's records without a sensor: what a ring held once

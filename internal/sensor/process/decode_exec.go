@@ -2,14 +2,13 @@ package process
 
 import (
 	"fmt"
-	"net/netip"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 	"unsafe"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/sensor"
 )
 
 // sections cuts the variable part of a record into its pieces, in order.
@@ -30,15 +29,15 @@ func (s *sections) next(n uint32) []byte {
 
 func (d *decoder) decodeExec(raw []byte, rec *event.TaskRecord) error {
 	e := &d.exec
-	if !fixed(raw, e) {
+	if !sensor.Fixed(raw, e) {
 		return tooShort("an exec", len(raw))
 	}
 	s := sections{rest: raw[unsafe.Sizeof(*e):]}
 	img := d.common(e, &s, rec)
 	filename, interp := s.next(e.FilenameLen), s.next(e.InterpLen)
-	img.Filename = d.strings.get(filename)
+	img.Filename = d.strings.Get(filename)
 	if e.InterpLen > 0 {
-		img.Interp = d.strings.get(interp)
+		img.Interp = d.strings.Get(interp)
 		img.Script = absolute(img.Filename, img.Cwd)
 	}
 	img.SecureExec = e.Flags&execSecure != 0
@@ -93,7 +92,7 @@ func (d *decoder) common(e *progBcExec, s *sections, rec *event.TaskRecord) *eve
 	rec.Parent = event.Key{Pid: t.Parent.Pid, Start: t.Parent.Start}
 	rec.PPid, rec.NSPid, rec.NSPPid = t.Ppid, t.NsPid, t.NsPpid
 	rec.Sid, rec.Pgid, rec.NSSid, rec.NSPgid = t.Sid, t.Pgid, t.NsSid, t.NsPgid
-	rec.Comm = d.strings.get(untilNul(t.Comm[:]))
+	rec.Comm = d.strings.Get(sensor.UntilNul(t.Comm[:]))
 	rec.KThread = t.Kthread != 0
 	c := &e.Cred
 	rec.Cred = event.Cred{
@@ -104,11 +103,11 @@ func (d *decoder) common(e *progBcExec, s *sections, rec *event.TaskRecord) *eve
 	}
 	n := &e.Ns
 	rec.NS = event.Namespaces{Pid: n.Pid, Mnt: n.Mnt, Net: n.Net, Uts: n.Uts, User: n.User, Cgroup: n.Cgroup, IPC: n.Ipc}
-	rec.Tty = event.Tty{Name: d.strings.get(untilNul(e.Tty[:])), Dev: e.TtyDev}
-	rec.Node = d.strings.get(untilNul(e.Nodename[:]))
+	rec.Tty = event.Tty{Name: d.strings.Get(sensor.UntilNul(e.Tty[:])), Dev: e.TtyDev}
+	rec.Node = d.strings.Get(sensor.UntilNul(e.Nodename[:]))
 	img := &event.Image{}
 	d.exeFile(e, s.next(e.ExePath.Len), &img.Exe)
-	img.Cwd, _, _ = d.path(s.next(e.Cwd.Len), &e.Cwd)
+	img.Cwd, _, _ = d.strings.Path(s.next(e.Cwd.Len), e.Cwd.RootAt, e.Cwd.Flags)
 	for i := range e.Fd {
 		img.Stdio[i] = d.stdio(&e.Fd[i], s)
 	}
@@ -118,7 +117,7 @@ func (d *decoder) common(e *progBcExec, s *sections, rec *event.TaskRecord) *eve
 		}
 	}
 	rec.CgroupID = e.CgroupId
-	rec.CgroupPath = d.strings.get(d.reverse(s.next(e.CgroupLen), false))
+	rec.CgroupPath = d.strings.Get(d.strings.Reverse(s.next(e.CgroupLen), false))
 	return img
 }
 
@@ -127,18 +126,18 @@ func (d *decoder) exeFile(e *progBcExec, raw []byte, f *event.File) {
 	if x.Inode == 0 && len(raw) == 0 {
 		return
 	}
-	f.Path, f.RootPath, f.Unreachable = d.path(raw, &e.ExePath)
-	f.PathCut = e.ExePath.Flags&pathCut != 0
+	f.Path, f.RootPath, f.Unreachable = d.strings.Path(raw, e.ExePath.RootAt, e.ExePath.Flags)
+	f.PathCut = e.ExePath.Flags&sensor.PathCut != 0
 	f.Dev = (x.Dev>>20)<<32 | x.Dev&0xfffff
 	f.Inode, f.Nlink, f.Mode = x.Inode, x.Nlink, x.Mode
 	f.UID, f.GID = x.Uid, x.Gid
 	f.Mtime, f.Ctime = x.Mtime, x.Ctime
-	f.Memfd = e.ExePath.Flags&pathPseudo != 0 && (x.Magic == tmpfsMagic || x.Magic == hugetlbfsMagic) &&
+	f.Memfd = e.ExePath.Flags&sensor.PathPseudo != 0 && (x.Magic == sensor.TmpfsMagic || x.Magic == sensor.HugetlbfsMagic) &&
 		strings.HasPrefix(f.Path, "memfd:")
 	// A memfd never had a name; a file without links, or whose name was
 	// removed while others remain, is deleted under the name it was run by.
-	f.Deleted = !f.Memfd && (x.Nlink == 0 || e.ExePath.Flags&pathUnlinked != 0)
-	f.Overlay = x.Magic == overlayMagic
+	f.Deleted = !f.Memfd && (x.Nlink == 0 || e.ExePath.Flags&sensor.PathUnlinked != 0)
+	f.Overlay = x.Magic == sensor.OverlayMagic
 	f.Upper = x.Upper != 0
 }
 
@@ -149,7 +148,7 @@ func (d *decoder) stdio(o *progBcStdio, s *sections) event.Stdio {
 		return event.Stdio{}
 	}
 	major, minor := o.Rdev>>20, o.Rdev&0xfffff
-	switch o.Mode & sIFMT {
+	switch o.Mode & sensor.ModeType {
 	case 0o100000:
 		st.Kind = event.StdioFile
 	case 0o040000:
@@ -158,22 +157,22 @@ func (d *decoder) stdio(o *progBcStdio, s *sections) event.Stdio {
 		st.Kind = event.StdioBlock
 	case 0o010000:
 		st.Kind = event.StdioFifo
-		if o.Magic == pipefsMagic {
+		if o.Magic == sensor.PipefsMagic {
 			st.Kind = event.StdioPipe
 		}
 	case 0o140000:
 		st.Kind = event.StdioSocket
 		st.Sock = d.socket(&o.Sock, s)
 	case 0o020000:
-		st.Kind = charKind(major, minor)
+		st.Kind = sensor.CharKind(major, minor)
 	default:
 		st.Kind = event.StdioAnon
 	}
-	if o.Magic == anonInodeMagic {
+	if o.Magic == sensor.AnonInodeMagic {
 		st.Kind = event.StdioAnon
 	}
 	if len(name) > 0 || o.Path.Flags != 0 {
-		st.Path, _, _ = d.path(name, &o.Path)
+		st.Path, _, _ = d.strings.Path(name, o.Path.RootAt, o.Path.Flags)
 	}
 	if st.Kind == event.StdioAnon && !strings.HasPrefix(st.Path, "anon_inode:") {
 		st.Path = "anon_inode:" + st.Path
@@ -181,125 +180,25 @@ func (d *decoder) stdio(o *progBcStdio, s *sections) event.Stdio {
 	return st
 }
 
-// charKind tells terminals and the null device from other devices, by the
-// numbers of Documentation/admin-guide/devices.txt.
-func charKind(major, minor uint32) event.StdioKind {
-	switch {
-	case major == 1 && minor == 3:
-		return event.StdioNull
-	case major >= 136 && major <= 143:
-		return event.StdioPty
-	case major == 4, major == 5, major == 229, major == 204:
-		return event.StdioTty
-	}
-	return event.StdioChar
-}
-
 func (d *decoder) socket(o *progBcSock, s *sections) *event.Socket {
-	sock := &event.Socket{Type: sockType(o.Type), Family: sockFamily(o.Family)}
+	sock := &event.Socket{Type: sensor.SockType(o.Type), Family: sensor.SockFamily(o.Family)}
 	switch o.Family {
 	case 2:
-		sock.Local, sock.Remote = addr4(o.Laddr), addr4(o.Raddr)
+		sock.Local, sock.Remote = sensor.Addr4(o.Laddr), sensor.Addr4(o.Raddr)
 	case 10:
-		sock.Local, sock.Remote = addr6(o.Laddr), addr6(o.Raddr)
+		sock.Local, sock.Remote = sensor.Addr6(o.Laddr), sensor.Addr6(o.Raddr)
 	case 1:
-		sock.Local, sock.Remote = unixName(s.next(uint32(o.Llen))), unixName(s.next(uint32(o.Rlen)))
+		sock.Local, sock.Remote = sensor.UnixName(s.next(uint32(o.Llen))), sensor.UnixName(s.next(uint32(o.Rlen)))
 		return sock
 	default:
 		return sock
 	}
 	sock.LocalPort, sock.RemotePort = o.Lport, o.Rport
-	sock.Proto = sockProto(o.Proto)
-	if o.Proto == 6 {
-		sock.State = tcpState(o.State)
+	sock.Proto = sensor.SockProto(o.Proto)
+	if sock.Proto == "tcp" {
+		sock.State = sensor.TCPState(o.State)
 	}
 	return sock
-}
-
-func addr4(b [16]uint8) string {
-	a := netip.AddrFrom4([4]byte(b[:4]))
-	if a.IsUnspecified() {
-		return ""
-	}
-	return a.String()
-}
-
-func addr6(b [16]uint8) string {
-	a := netip.AddrFrom16(b)
-	if a.IsUnspecified() {
-		return ""
-	}
-	return a.String()
-}
-
-// unixName shows an abstract name, which starts with a NUL byte, with an '@'.
-func unixName(b []byte) string {
-	if len(b) == 0 {
-		return ""
-	}
-	if b[0] == 0 {
-		return "@" + string(b[1:])
-	}
-	return string(untilNul(b))
-}
-
-func sockFamily(f uint16) string {
-	switch f {
-	case 1:
-		return "unix"
-	case 2:
-		return "ipv4"
-	case 10:
-		return "ipv6"
-	case 16:
-		return "netlink"
-	case 17:
-		return "packet"
-	case 40:
-		return "vsock"
-	}
-	return strconv.Itoa(int(f))
-}
-
-func sockType(t uint16) string {
-	switch t {
-	case 1:
-		return "stream"
-	case 2:
-		return "dgram"
-	case 3:
-		return "raw"
-	case 5:
-		return "seqpacket"
-	}
-	return strconv.Itoa(int(t))
-}
-
-func sockProto(p uint16) string {
-	switch p {
-	case 1:
-		return "icmp"
-	case 6:
-		return "tcp"
-	case 17:
-		return "udp"
-	case 58:
-		return "icmpv6"
-	case 132:
-		return "sctp"
-	case 255:
-		return "raw"
-	}
-	return strconv.Itoa(int(p))
-}
-
-func tcpState(s uint16) string {
-	names := [...]string{1: "established", "syn_sent", "syn_recv", "fin_wait1", "fin_wait2", "time_wait", "close",
-		"close_wait", "last_ack", "listen", "closing", "new_syn_recv"}
-	if s > 0 && int(s) < len(names) {
-		return names[s]
-	}
-	return strconv.Itoa(int(s))
 }
 
 // absolute makes a typed name absolute without looking at the file system.
@@ -308,15 +207,6 @@ func absolute(name, cwd string) string {
 		return path.Clean(name)
 	}
 	return path.Join(cwd, name)
-}
-
-func untilNul(b []byte) []byte {
-	for i, c := range b {
-		if c == 0 {
-			return b[:i]
-		}
-	}
-	return b
 }
 
 // exitInfo reads the kernel's exit code: a status in the second byte, or a
@@ -339,7 +229,7 @@ func exitInfo(x *progBcExit) event.ExitInfo {
 func (d *decoder) inventory(raw []byte, fn func(*event.TaskRecord)) error {
 	for len(raw) > 0 {
 		e := &d.exec
-		if !fixed(raw, e) {
+		if !sensor.Fixed(raw, e) {
 			return tooShort("a task", len(raw))
 		}
 		var rec event.TaskRecord

@@ -189,11 +189,11 @@ func TestReverse(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "/", "/ls/bin/usr": "/usr/bin/ls", "/x": "/x", "/a b/\n": "/\n/a b", "//x": "/x/", "x": "/x",
 	} {
-		if got := string(d.reverse([]byte(in), false)); got != want {
+		if got := string(d.strings.Reverse([]byte(in), false)); got != want {
 			t.Errorf("%q turned round is %q, want %q", in, got, want)
 		}
 	}
-	if got := string(d.reverse([]byte("/ls/bin"), true)); got != ".../bin/ls" {
+	if got := string(d.strings.Reverse([]byte("/ls/bin"), true)); got != ".../bin/ls" {
 		t.Errorf("a cut path is %q", got)
 	}
 }
@@ -205,19 +205,6 @@ func TestSplitArgs(t *testing.T) {
 		if got := splitArgs([]byte(in)); !slices.Equal(got, want) {
 			t.Errorf("%q is split into %q, want %q", in, got, want)
 		}
-	}
-}
-
-func TestInternerIsBounded(t *testing.T) {
-	i := newInterner()
-	for n := range internMax * 3 {
-		s := string(binary.BigEndian.AppendUint32(nil, uint32(n)))
-		if got := i.get([]byte(s)); got != s {
-			t.Fatalf("%q comes back as %q", s, got)
-		}
-	}
-	if len(i.seen) > internMax {
-		t.Errorf("%d strings are kept", len(i.seen))
 	}
 }
 

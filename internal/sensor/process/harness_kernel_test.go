@@ -36,6 +36,8 @@ type watcher struct {
 type watchOptions struct {
 	Options
 	critical, bulk int
+	// late holds the reader up until it is closed; nil not at all.
+	late chan struct{}
 }
 
 func watch(t *testing.T, o watchOptions) *watcher {
@@ -68,6 +70,9 @@ func watch(t *testing.T, o watchOptions) *watcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	w.done.Go(func() {
+		if o.late != nil {
+			<-o.late
+		}
 		if err := tr.Read(ctx, w); err != nil {
 			t.Error(err)
 		}
@@ -121,7 +126,7 @@ func (w *watcher) Flush(int) {}
 // find waits for the last record of a type that satisfies ok.
 func (w *watcher) find(typ event.Type, what string, ok func(*event.TaskRecord) bool) event.TaskRecord {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		w.mu.Lock()
 		for i := len(w.records) - 1; i >= 0; i-- {
 			if r := &w.records[i]; r.Type == typ && ok(r) {
@@ -131,7 +136,7 @@ func (w *watcher) find(typ event.Type, what string, ok func(*event.TaskRecord) b
 		}
 		w.mu.Unlock()
 	}
-	w.t.Fatalf("no %s record of %s came within 10 s", typ, what)
+	w.t.Fatalf("no %s record of %s came within a minute", typ, what)
 	return event.TaskRecord{}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
@@ -59,6 +60,9 @@ var streamTypes = [...]struct {
 	{event.Exit, event.Critical}, {event.Comm, event.Bulk},
 }
 
+// streamsPerCopy is BC_STREAMS: each copy of the programs has its own numbers.
+const streamsPerCopy = 24
+
 // Since 7.0 tracepoints are preemptible, and a program that is already running
 // on a CPU is skipped there: each is then attached this many times, and the
 // first that is free handles the event (bc_mine in transport.h).
@@ -66,7 +70,7 @@ const preemptCopies = 3
 
 // StreamType returns the event type and the ring of a stream's number.
 func StreamType(stream uint8) (event.Type, event.Class) {
-	s := streamTypes[int(stream)%len(streamTypes)] // each copy has its own four
+	s := streamTypes[int(stream)%streamsPerCopy%len(streamTypes)]
 	return s.typ, s.class
 }
 
@@ -74,16 +78,18 @@ type hookSpec struct {
 	typ  event.Type
 	prog string
 	tp   string
+	// stream is the program's (enum bc_stream).
+	stream uint8
 }
 
 func hookSpecs() []hookSpec {
 	return []hookSpec{
 		// exit before fork before exec: what is attached first must be able
 		// to end what is attached later, never the other way round.
-		{event.Exit, "bc_on_exit", "tp_btf/sched_process_exit"},
-		{event.Comm, "bc_on_comm", "tp_btf/task_rename"},
-		{event.Exec, "bc_on_exec", "tp_btf/sched_process_exec"},
-		{event.Fork, "bc_on_fork", "tp_btf/sched_process_fork"},
+		{event.Exit, "bc_on_exit", "tp_btf/sched_process_exit", 2},
+		{event.Comm, "bc_on_comm", "tp_btf/task_rename", 3},
+		{event.Exec, "bc_on_exec", "tp_btf/sched_process_exec", 0},
+		{event.Fork, "bc_on_fork", "tp_btf/sched_process_fork", 1},
 	}
 }
 
@@ -102,20 +108,19 @@ func New(t *kernel.Transport, o Options) (*Sensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	maps := t.Maps()
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps})
+	coll, err := t.Load(spec, t.Maps())
 	s := &Sensor{opts: o, coll: coll}
 	if err != nil {
 		iterErr := err
 		delete(spec.Programs, iterProg)
-		if s.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
+		if s.coll, err = t.Load(spec, t.Maps()); err != nil {
 			return nil, fmt.Errorf("loading the process programs: %w", err)
 		}
 		s.fails = append(s.fails, kernel.HookStatus{Event: "inventory", Hook: "iter/task", Error: kernel.Verdict(iterErr)})
 	}
 	s.decoder = newDecoder(o.Env)
 	for n := 1; n < copies; n++ {
-		if err := s.loadCopy(spec, maps, n, cpus); err != nil {
+		if err := s.loadCopy(t, spec, n, cpus); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
@@ -123,21 +128,19 @@ func New(t *kernel.Transport, o Options) (*Sensor, error) {
 }
 
 // loadCopy loads the programs once more, as copy n, on the same maps.
-func (s *Sensor) loadCopy(spec *ebpf.CollectionSpec, maps map[string]*ebpf.Map, n, cpus int) error {
+func (s *Sensor) loadCopy(t *kernel.Transport, spec *ebpf.CollectionSpec, n, cpus int) error {
 	again := spec.Copy()
 	delete(again.Programs, iterProg)
 	shared := map[string]*ebpf.Map{}
 	for _, name := range []string{"scratch", "counters", "marks", "scope_tgids", "scope_full"} {
 		shared[name] = s.coll.Maps[name]
 	}
-	for name, m := range maps {
-		shared[name] = m
-	}
+	maps.Copy(shared, t.Maps())
 	err := errors.Join(again.Variables["copy"].Set(uint32(n)), again.Variables["first_slot"].Set(uint32(n*cpus)))
 	if err != nil {
 		return fmt.Errorf("setting the constants of the programs' copy %d: %w", n, err)
 	}
-	coll, err := ebpf.NewCollectionWithOptions(again, ebpf.CollectionOptions{MapReplacements: shared})
+	coll, err := t.Load(again, shared)
 	if err != nil {
 		return fmt.Errorf("loading copy %d of the process programs: %w", n, err)
 	}
@@ -197,6 +200,9 @@ func prepare(t *kernel.Transport, o *Options, copies int) (*ebpf.CollectionSpec,
 	return spec, cpus, nil
 }
 
+// ScopeMap is the kernel's set of processes in a pid scope, for other sensors.
+func (s *Sensor) ScopeMap() *ebpf.Map { return s.coll.Maps["scope_tgids"] }
+
 // Name returns "process".
 func (s *Sensor) Name() string { return "process" }
 
@@ -210,7 +216,7 @@ func (s *Sensor) Attach() error {
 	}
 	for _, h := range hookSpecs() {
 		for _, coll := range append([]*ebpf.Collection{s.coll}, s.copies...) {
-			hook, err := kernel.AttachTracepoint(h.typ.String(), h.tp, coll.Programs[h.prog])
+			hook, err := kernel.AttachTracepoint(h.typ.String(), h.tp, h.stream, coll.Programs[h.prog])
 			if err != nil {
 				return errors.Join(err, s.Close())
 			}
@@ -251,6 +257,30 @@ func (s *Sensor) Inventory(fn func(rec *event.TaskRecord)) error {
 	if prog == nil {
 		return fmt.Errorf("listing tasks: %w", ebpf.ErrNotSupported)
 	}
+	return iterate(prog, fn)
+}
+
+// ListTasks calls fn for each process that runs, as Inventory does, with a program
+// that is loaded for it alone.
+func ListTasks(t *kernel.Transport, fn func(rec *event.TaskRecord)) error {
+	spec, _, err := prepare(t, &Options{Scope: kernel.HostScope()}, 1)
+	if err != nil {
+		return err
+	}
+	for name := range spec.Programs {
+		if name != iterProg {
+			delete(spec.Programs, name)
+		}
+	}
+	coll, err := t.Load(spec, t.Maps())
+	if err != nil {
+		return fmt.Errorf("loading the task iterator: %w", err)
+	}
+	defer coll.Close()
+	return iterate(coll.Programs[iterProg], fn)
+}
+
+func iterate(prog *ebpf.Program, fn func(rec *event.TaskRecord)) error {
 	it, err := link.AttachIter(link.IterOptions{Program: prog})
 	if err != nil {
 		return fmt.Errorf("attaching the task iterator: %w", err)
@@ -274,20 +304,7 @@ func (s *Sensor) Inventory(fn func(rec *event.TaskRecord)) error {
 func (s *Sensor) Hooks() []kernel.HookStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []kernel.HookStatus
-	at := map[string]int{}
-	for _, h := range s.hooks {
-		st := h.Status()
-		i, ok := at[st.Hook]
-		if !ok {
-			at[st.Hook] = len(out)
-			out = append(out, st)
-			continue
-		}
-		out[i].Runs = max(out[i].Runs, st.Runs)
-		out[i].Missed = min(out[i].Missed, st.Missed)
-		out[i].Copies = 1 + len(s.copies)
-	}
+	out := kernel.MergeCopies(s.hooks)
 	if s.coll.Programs[iterProg] != nil {
 		out = append(out, kernel.HookStatus{Event: "inventory", Hook: "iter/task", Attached: true})
 	}
@@ -297,7 +314,10 @@ func (s *Sensor) Hooks() []kernel.HookStatus {
 // Streams gives the kernel's counts.
 func (s *Sensor) Streams() ([]sensor.StreamCount, error) {
 	var out []sensor.StreamCount
-	for i := range len(streamTypes) * (1 + len(s.copies)) {
+	for i := range streamsPerCopy * (1 + len(s.copies)) {
+		if i%streamsPerCopy >= len(streamTypes) {
+			continue // other sensors'
+		}
 		var per []progBcCounter
 		if err := s.coll.Maps["counters"].Lookup(uint32(i), &per); err != nil {
 			return nil, fmt.Errorf("reading the programs' counters: %w", err)
@@ -359,7 +379,7 @@ func Probe(t *kernel.Transport) ([]kernel.HookStatus, error) {
 		if h.prog == iterProg {
 			st.Event = "inventory"
 		}
-		coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: t.Maps()})
+		coll, err := t.Load(one, t.Maps())
 		if err != nil {
 			st.Error = kernel.Verdict(err)
 		} else {

@@ -283,8 +283,20 @@ type progBcScratch struct {
 			Pid   uint32
 			Pad   uint32
 		}
-		Tid uint32
-		Pad uint32
+		Tid        uint32
+		Fdnum      int32
+		Task       uint64
+		File       uint64
+		Msg        uint64
+		MsgLen     uint64
+		Addr       uint64
+		AddrLen    uint64
+		Control    uint64
+		ControlLen uint64
+		Port       uint32
+		Family     uint32
+		Busy       uint32
+		Pad        uint32
 	}
 	Data [73728]uint8
 }

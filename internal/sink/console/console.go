@@ -124,12 +124,57 @@ func (f Format) AppendAlert(dst []byte, a *event.Alert) []byte {
 		dst = append(dst, "  "...)
 		dst = termtext.Append(dst, a.Output)
 	}
+	if a.Event != nil {
+		if from := event.SSHFrom(a.Event.Proc); from != "" {
+			dst = append(dst, "  [from "...)
+			dst = append(termtext.Append(dst, from), ']')
+		}
+	}
+	if a.ID != "" {
+		dst = append(dst, "  [id "...)
+		dst = append(termtext.Append(dst, a.ID), ']')
+	}
 	dst = append(dst, '\n')
+	dst = f.appendSentence(dst, a)
 	if f.opts.Chain && a.Event != nil && a.Event.Proc != nil {
-		dst = append(dst, "             "...) // below the severity
+		dst = append(dst, margin...)
 		dst = appendChain(dst, a.Event.Proc)
 		dst = append(dst, '\n')
 	}
+	return dst
+}
+
+// margin puts what follows below the severity.
+const margin = "             "
+
+// appendSentence appends the line for people: who did what, why that matters,
+// what to do, and how many like it were left out.
+func (f Format) appendSentence(dst []byte, a *event.Alert) []byte {
+	start := len(dst)
+	dst = append(dst, margin...)
+	if a.Repeats > 0 {
+		dst = strconv.AppendUint(dst, a.Repeats, 10)
+		dst = append(dst, " more like it since "...)
+		dst = a.Since.In(f.opts.Local).AppendFormat(dst, "15:04:05")
+		dst = append(dst, " were not printed. "...)
+	}
+	for i, s := range []string{a.Summary, a.Why, a.Next} {
+		if s == "" {
+			continue
+		}
+		if i == 2 {
+			dst = append(dst, "Next: "...)
+		}
+		dst = termtext.Append(dst, s)
+		if i == 0 {
+			dst = append(dst, '.')
+		}
+		dst = append(dst, ' ')
+	}
+	if len(dst) == start+len(margin) {
+		return dst[:start]
+	}
+	dst[len(dst)-1] = '\n'
 	return dst
 }
 

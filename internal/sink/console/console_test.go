@@ -53,17 +53,29 @@ func TestLines(t *testing.T) {
 	out = f.AppendLoss(out, at, 9)
 	const want = `05:06:07.089 WARNING   Download  curl ran
              systemd(1) > 'my sh'(700) > curl(812)
-05:06:07.089 exec  pid 812     ada      /usr/bin/curl -H 'two words'
-05:06:07.089 exit  pid 812     ada      /usr/bin/curl  exit 3 after 1.23s
-05:06:07.089 exit  pid 812     ada      /usr/bin/curl  killed by SIGSEGV (core dumped) after 123µs
-05:06:07.089 fork  pid 812     ada      /usr/bin/curl  by 'my sh'(700)
-05:06:07.089 comm  pid 2       0        [kthreadd]  renamed old to kthreadd
-05:06:07.089 gap   12 comm records of class bulk lost on cpu 3
-05:06:07.089 exec 
+05:06:07.089 exec    pid 812     ada      /usr/bin/curl -H 'two words'
+05:06:07.089 exit    pid 812     ada      /usr/bin/curl  exit 3 after 1.23s
+05:06:07.089 exit    pid 812     ada      /usr/bin/curl  killed by SIGSEGV (core dumped) after 123µs
+05:06:07.089 fork    pid 812     ada      /usr/bin/curl  by 'my sh'(700)
+05:06:07.089 comm    pid 2       0        [kthreadd]  renamed old to kthreadd
+05:06:07.089 gap     12 comm records of class bulk lost on cpu 3
+05:06:07.089 exec   
 05:06:07.089 LOST      9 lines could not be written here
 `
 	if string(out) != want {
 		t.Errorf("got\n%s\nwant\n%s", out, want)
+	}
+}
+
+func TestSentence(t *testing.T) {
+	a := alert("")
+	a.ID, a.Summary, a.Why, a.Next = "0123456789ab", "ada ran curl", "It is \x1b[2Jodd.", "Check it."
+	a.Repeats, a.Since = 7, at.Add(-time.Minute)
+	const want = `05:06:07.089 WARNING   Download  curl ran  [id 0123456789ab]
+             7 more like it since 05:05:07 were not printed. ada ran curl. It is \x1b[2Jodd. Next: Check it.
+`
+	if got := string(New(Options{}).AppendAlert(nil, a)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -158,7 +170,7 @@ func FuzzNoControl(f *testing.F) {
 			}
 		}
 		check(format.AppendAlert(nil, alert(s)), 2)
-		for _, ev := range events(s) {
+		for _, ev := range append(events(s), callEvents(s)...) {
 			check(format.AppendEvent(nil, ev), 1)
 		}
 	})

@@ -15,7 +15,7 @@ import (
 func (f Format) AppendEvent(dst []byte, ev *event.Event) []byte {
 	dst = f.clock(dst, ev.Time)
 	dst = append(dst, ' ')
-	dst = appendPadded(dst, ev.Type.String(), 5)
+	dst = appendPadded(dst, ev.Type.String(), 7)
 	if p := ev.Proc; p != nil {
 		dst = append(dst, " pid "...)
 		dst = appendPadded(dst, strconv.FormatUint(uint64(p.Pid), 10), 7)
@@ -30,6 +30,9 @@ func (f Format) AppendEvent(dst []byte, ev *event.Event) []byte {
 	}
 	if x := ev.ExitInfo; x != nil {
 		dst = appendExit(dst, x)
+	}
+	if ev.Call != nil {
+		dst = appendCall(dst, ev)
 	}
 	switch ev.Type {
 	case event.Fork:
@@ -48,6 +51,20 @@ func (f Format) AppendEvent(dst []byte, ev *event.Event) []byte {
 			dst = termtext.AppendQuoted(dst, ev.Proc.Comm)
 		}
 	}
+	if c := ev.CredsInfo; c != nil {
+		dst = append(dst, "  became root, was uid "...)
+		dst = strconv.AppendUint(dst, uint64(c.Old.UID), 10)
+		dst = append(dst, ", and nothing explains it; noticed at "...)
+		dst = append(dst, c.Seen.String()...)
+	}
+	if l := ev.LimitInfo; l != nil {
+		dst = append(dst, " left out: "...)
+		dst = termtext.Append(dst, l.LeftOut)
+		dst = append(dst, " (used "...)
+		dst = appendPermille(dst, l.Used)
+		dst = append(dst, " of a processor, allowed "...)
+		dst = append(appendPermille(dst, l.Allowed), ')')
+	}
 	if g := ev.GapInfo; g != nil {
 		dst = append(dst, ' ')
 		dst = strconv.AppendUint(dst, g.N, 10)
@@ -62,6 +79,13 @@ func (f Format) AppendEvent(dst []byte, ev *event.Event) []byte {
 		dst = strconv.AppendUint(dst, uint64(g.CPU), 10)
 	}
 	return append(dst, '\n')
+}
+
+// appendPermille appends thousandths as percent.
+func appendPermille(dst []byte, n int) []byte {
+	dst = strconv.AppendInt(dst, int64(n/10), 10)
+	dst = append(dst, '.')
+	return append(strconv.AppendInt(dst, int64(n%10), 10), '%')
 }
 
 func appendPadded(dst []byte, s string, width int) []byte {

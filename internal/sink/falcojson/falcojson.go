@@ -45,7 +45,11 @@ func (f Format) AppendAlert(dst []byte, a *event.Alert) []byte {
 	if at.IsZero() && a.Event != nil {
 		at = a.Event.Time
 	}
-	return f.line(dst, rule, at, a.Output, a.Fields)
+	text := a.Output
+	if a.Repeats > 0 { // Falco has no member for it
+		text += " [" + strconv.FormatUint(a.Repeats, 10) + " more like it since " + a.Since.In(f.local).Format("15:04:05") + "]"
+	}
+	return f.line(dst, rule, at, text, a.Fields)
 }
 
 // AppendLoss implements sink.Format.

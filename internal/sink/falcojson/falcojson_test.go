@@ -29,6 +29,10 @@ func TestAlert(t *testing.T) {
 	if got := string(f.AppendAlert(nil, a)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	a.Repeats, a.Since = 7, at.Add(-time.Minute)
+	if got := string(f.AppendAlert(nil, a)); !strings.Contains(got, `shell=bash) [7 more like it since 01:19:05]"`) {
+		t.Errorf("the repeats are not told: %s", got)
+	}
 	if a.Fields[0].Name != "user.name" || a.Rule.Tags[0] != "shell" {
 		t.Error("the alert was changed")
 	}

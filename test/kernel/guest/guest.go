@@ -16,6 +16,7 @@ package guest
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/bearcat-hids/bearcat/test/kernel/spec"
@@ -45,11 +46,18 @@ func Require(t testing.TB) {
 }
 
 // Modprobe loads kernel modules, and skips the test when one cannot be loaded.
+// Those that were not loaded before are removed at the test's end, if nothing
+// holds them by then.
 func Modprobe(t testing.TB, modules ...string) {
 	t.Helper()
 	for _, m := range modules {
+		_, err := os.Stat("/sys/module/" + strings.ReplaceAll(m, "-", "_"))
+		was := err == nil
 		if out, err := exec.Command("modprobe", m).CombinedOutput(); err != nil {
 			t.Skipf("loading module %s: %v: %s", m, err, out)
+		}
+		if !was {
+			t.Cleanup(func() { exec.Command("modprobe", "-r", m).Run() })
 		}
 	}
 }

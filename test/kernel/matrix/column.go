@@ -21,6 +21,8 @@ type Column struct {
 	Took            time.Duration
 	// Note says what was unusual, such as a guest that had to be started again.
 	Note string
+	// Unsteady are the tests that failed first and passed when run again.
+	Unsteady []*testlog.Test
 	// Log is the file with the whole output.
 	Log string
 	// Status is the script's exit status.

@@ -165,3 +165,29 @@ func TestLostGuestIsStartedAgainOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestForgive(t *testing.T) {
+	const first = "@@vmrun package m/a\n=== RUN   TestA\n=== RUN   TestA/x\n    a_test.go:1: late\n    --- FAIL: TestA/x (0.00s)\n" +
+		"=== RUN   TestA/y\n    --- PASS: TestA/y (0.00s)\n--- FAIL: TestA (0.00s)\n=== RUN   TestB\n--- FAIL: TestB (0.00s)\nFAIL\n@@vmrun exit 1\n"
+	col := record(t, 1, first)
+	failed := col.failures()
+	if len(failed) != 2 {
+		t.Fatalf("failed %v, want TestA/x and TestB", failed)
+	}
+	second := record(t, 1, "@@vmrun package m/a\n=== RUN   TestA\n=== RUN   TestA/x\n    --- PASS: TestA/x (0.00s)\n--- PASS: TestA (0.00s)\nPASS\n@@vmrun exit 0\n"+
+		"@@vmrun package m/a\n=== RUN   TestB\n--- FAIL: TestB (0.00s)\nFAIL\n@@vmrun exit 1\n")
+	col.forgive(failed, &second.Results)
+	if got, want := col.Results.Count(), (testlog.Counts{Passed: 2, Failed: 1}); got != want {
+		t.Errorf("counts %+v, want %+v: TestB failed twice", got, want)
+	}
+	var out strings.Builder
+	Report(&out, []*Column{col})
+	for _, want := range []string{"UNSTEADY on 6.1: m/a TestA/x failed", "late", "FAILED on 6.1: m/a TestB"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report does not say %q:\n%s", want, &out)
+		}
+	}
+	if broken := record(t, 125, "@@vmrun package m/a\n=== RUN   TestA\n"); broken.failures() != nil {
+		t.Error("a run that broke off is tried again test by test")
+	}
+}

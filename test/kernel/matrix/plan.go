@@ -18,6 +18,7 @@ type plan struct {
 	dir    string // holds the binaries and the script
 	script string
 	dirs   []string // the packages' directories
+	steps  []step
 }
 
 // marker starts a line that the script itself prints.
@@ -30,7 +31,6 @@ func newPlan(ctx context.Context, c *Config, pkgs []Package, patterns []string) 
 		return nil, fmt.Errorf("making a directory for test binaries: %w", err)
 	}
 	p := &plan{dir: dir, script: filepath.Join(dir, "run.sh")}
-	steps := make([]step, len(pkgs))
 	for i, pkg := range pkgs {
 		binary := filepath.Join(dir, strconv.Itoa(i)+"-"+filepath.Base(pkg.Dir)+".test")
 		// -w and not -s: tests may attach to symbols of their own binary
@@ -41,14 +41,22 @@ func newPlan(ctx context.Context, c *Config, pkgs []Package, patterns []string) 
 			p.remove()
 			return nil, fmt.Errorf("compiling the tests of %s: %w:\n%s", pkg.ImportPath, err, out)
 		}
-		steps[i] = step{pkg, binary, patterns[i]}
+		p.steps = append(p.steps, step{pkg, binary, patterns[i]})
 		p.dirs = append(p.dirs, pkg.Dir)
 	}
-	if err := os.WriteFile(p.script, []byte(script(steps, c.TestTimeout)), 0o755); err != nil {
+	if err := p.write(c.TestTimeout); err != nil {
 		p.remove()
-		return nil, fmt.Errorf("writing the tests' script: %w", err)
+		return nil, err
 	}
 	return p, nil
+}
+
+// write makes the script's file.
+func (p *plan) write(timeout time.Duration) error {
+	if err := os.WriteFile(p.script, []byte(script(p.steps, timeout)), 0o755); err != nil {
+		return fmt.Errorf("writing the tests' script: %w", err)
+	}
+	return nil
 }
 
 func (p *plan) remove() { os.RemoveAll(p.dir) }

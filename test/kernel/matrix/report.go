@@ -27,6 +27,12 @@ func Report(w io.Writer, columns []*Column) testlog.Counts {
 	}
 	table.Flush()
 	Skips(w, columns)
+	for _, c := range columns {
+		for _, t := range c.Unsteady {
+			fmt.Fprintf(w, "\nUNSTEADY on %s: %s failed, and passed when it was run again\n", c.Kernel, short(t))
+			said(w, t)
+		}
+	}
 	Failures(w, columns)
 	return sum
 }
@@ -66,14 +72,19 @@ func Failures(w io.Writer, columns []*Column) {
 				continue
 			}
 			fmt.Fprintf(w, "\nFAILED on %s: %s\n", c.Kernel, short(t))
-			lines := strings.Split(strings.Join(t.Output, "\n"), "\n")
-			for _, line := range lines[max(0, len(lines)-failureLines):] {
-				fmt.Fprintln(w, "  "+line)
-			}
+			said(w, t)
 			if c.Log != "" {
 				fmt.Fprintln(w, "  (all output: "+c.Log+")")
 			}
 		}
+	}
+}
+
+// said repeats the end of what a test said.
+func said(w io.Writer, t *testlog.Test) {
+	lines := strings.Split(strings.Join(t.Output, "\n"), "\n")
+	for _, line := range lines[max(0, len(lines)-failureLines):] {
+		fmt.Fprintln(w, "  "+line)
 	}
 }
 

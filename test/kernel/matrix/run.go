@@ -69,7 +69,11 @@ func Run(ctx context.Context, c *Config) ([]*Column, error) {
 		return nil, err
 	}
 	defer p.remove()
-	return c.runColumns(ctx, p)
+	columns, err := c.runColumns(ctx, p)
+	if err != nil {
+		return columns, err
+	}
+	return columns, c.tryAgain(ctx, p, columns)
 }
 
 // runColumns runs the native column by itself first, so that guests do not

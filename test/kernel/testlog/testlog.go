@@ -7,6 +7,7 @@ package testlog
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -101,6 +102,13 @@ func (r *Results) Leaves() []*Test {
 		}
 	}
 	return leaves
+}
+
+// HasFailedChild tells whether a test inside the named one failed.
+func (r *Results) HasFailedChild(pkg, name string) bool {
+	return slices.ContainsFunc(r.Tests, func(t *Test) bool {
+		return t.Package == pkg && t.Outcome != Passed && t.Outcome != Skipped && strings.HasPrefix(t.Name, name+"/")
+	})
 }
 
 // Count adds up the leaves.

@@ -4,6 +4,8 @@
 //	bench cost  [flags]   the load without and with agents (in a guest)
 //	bench idle  [flags]   what the agent uses when nothing happens (in a guest)
 //	bench start [flags]   time to readiness and to the first event
+//	bench flood [flags]   what becomes of a flood of opens, and of execs in it
+//	bench storm [flags]   the agent's memory while everything happens at once
 //	bench micro [flags]   the packages' own benchmarks
 //	bench docs  [flags]   put the results into docs/benchmarks.md
 package main
@@ -41,12 +43,12 @@ func main() {
 
 func dispatch(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"cost": cost, "idle": idle, "start": start, "micro": micro, "docs": docs,
+		"cost": cost, "idle": idle, "start": start, "flood": flood, "storm": storm, "micro": micro, "docs": docs,
 	}
 	if len(args) > 0 && commands[args[0]] != nil {
 		return commands[args[0]](ctx, args[1:])
 	}
-	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|micro|docs [flags]; -h after any of them lists its flags")
+	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|flood|storm|micro|docs [flags]; -h after any of them lists its flags")
 	return errUsage
 }
 
@@ -183,6 +185,50 @@ func start(ctx context.Context, args []string) error {
 	defer place.Remove()
 	o.Place, o.Args = place, strings.Fields(c.args)
 	r, err := bench.MeasureStart(ctx, o)
+	if err != nil {
+		return err
+	}
+	return c.finish(r)
+}
+
+func flood(ctx context.Context, args []string) error {
+	c := newCommon("flood")
+	c.needAgent()
+	o := bench.FloodOptions{Progress: os.Stderr}
+	c.set.IntVar(&o.Opens, "opens", 1_000_000, "`number` of opens that each of two processes makes")
+	c.set.IntVar(&o.Execs, "execs", 1000, "`number` of programs that are run meanwhile")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	place, err := bench.NewPlace(c.tools, c.bearcat)
+	if err != nil {
+		return err
+	}
+	defer place.Remove()
+	o.Place = place
+	r, err := bench.MeasureFlood(ctx, o)
+	if err != nil {
+		return err
+	}
+	return c.finish(r)
+}
+
+func storm(ctx context.Context, args []string) error {
+	c := newCommon("storm")
+	c.needAgent()
+	o := bench.StormOptions{Progress: os.Stderr}
+	c.set.DurationVar(&o.Time, "time", time.Minute, "how `long` it lasts")
+	c.set.DurationVar(&o.Every, "every", time.Second, "`time` between looks at the agent's memory")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	place, err := bench.NewPlace(c.tools, c.bearcat)
+	if err != nil {
+		return err
+	}
+	defer place.Remove()
+	o.Place = place
+	r, err := bench.MeasureStorm(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package falco
+package ruleyaml
 
 import (
 	"strconv"
@@ -9,12 +9,12 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/rule/ast"
 )
 
-// scalarText returns a scalar's value with the place in the file of each of
+// Scalar returns a scalar's value with the place in the file of each of
 // its bytes. YAML folds lines, strips indentation and resolves escapes; where
 // value and file cannot be aligned, all bytes are at the scalar's beginning.
-func scalarText(src *ast.Source, n *yaml.Node) *ast.Text {
+func Scalar(src *ast.Source, n *yaml.Node) *ast.Text {
 	start := src.Offset(n.Line, n.Column)
-	a := aligner{data: src.Data, pos: skipProperties(src.Data, start), value: n.Value}
+	a := aligner{data: src.Data, pos: SkipProperties(src.Data, start), value: n.Value}
 	start = a.pos
 	switch {
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
@@ -30,8 +30,8 @@ func scalarText(src *ast.Source, n *yaml.Node) *ast.Text {
 	return ast.NewText(n.Value, src, []int32{int32(start)})
 }
 
-// skipProperties moves behind an anchor or a tag.
-func skipProperties(data string, pos int) int {
+// SkipProperties moves behind an anchor or a tag.
+func SkipProperties(data string, pos int) int {
 	for pos < len(data) && (data[pos] == '&' || data[pos] == '!') {
 		for pos < len(data) && !isSpace(data[pos]) {
 			pos++

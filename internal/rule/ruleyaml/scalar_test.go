@@ -1,4 +1,4 @@
-package falco
+package ruleyaml
 
 import (
 	"strings"
@@ -35,7 +35,7 @@ func TestScalarPlaces(t *testing.T) {
 		m := doc.Content[0]
 		n := m.Content[len(m.Content)-1]
 		src := ast.NewSource("f", file)
-		text := scalarText(src, n)
+		text := Scalar(src, n)
 		for _, word := range []string{"one", "two", "three", "four", "five", "tab", "ä", "ü"} {
 			i := strings.Index(text.Value, word)
 			if i < 0 || name == "double" && word == "ä" {

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/observe/drop"
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
+	"github.com/spf13/cobra"
+)
+
+func dropsCommand() *cobra.Command {
+	var pid uint32
+	var asJSON bool
+	n := 20
+	d := 10 * time.Second
+	cmd := &cobra.Command{
+		Use: "drops", Short: "the packets that the kernel drops, and why",
+		Long: `Counts the packets that the kernel drops, by reason, place in the kernel,
+device, protocol and port, with what to do about reasons that have a usual
+cause; and beside them the kernel's own counters of drops that rose meanwhile.
+
+It ends after --for, or earlier when interrupted, and prints what it has.
+Reasons are there from Linux 5.17 on; before, the place has to tell.`,
+		Example: "  bearcat drops --for 30s\n  bearcat drops --pid 4242\n  bearcat drops --json | jq '.drops[] | select(.reason == \"SOCKET_RCVBUFF\")'",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if d <= 0 {
+				return usageError{fmt.Errorf("--for %s is no time to count in", d)}
+			}
+			var o drop.Options
+			if pid != 0 {
+				var err error
+				if o.Net, err = netOf(pid); err != nil {
+					return err
+				}
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			ctx, cancel := context.WithTimeout(ctx, d)
+			defer cancel()
+			r, err := drop.Count(ctx, o)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeHostJSON(cmd.OutOrStdout(), r)
+			}
+			return writeDrops(cmd.OutOrStdout(), r, n)
+		},
+	}
+	cmd.Flags().Uint32Var(&pid, "pid", 0, "of the network namespace of a `PROCESS`; without it of all")
+	cmd.Flags().DurationVar(&d, "for", d, "how long to count")
+	cmd.Flags().IntVarP(&n, "lines", "n", n, "print this many lines; 0 for all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// netOf returns the number of a process's network namespace.
+func netOf(pid uint32) (uint32, error) {
+	st, err := os.Stat("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/ns/net")
+	if err != nil {
+		return 0, fmt.Errorf("the network namespace of process %d cannot be seen: %w", pid, err)
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, fmt.Errorf("the network namespace of process %d has no number", pid)
+	}
+	return uint32(sys.Ino), nil
+}
+
+func writeDrops(w io.Writer, r *drop.Result, lines int) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(r.Rows) > 0 {
+		fmt.Fprintln(t, "PACKETS\tREASON\tPROTO\tTO\tDEVICE\tPLACE\tWHAT TO DO")
+	}
+	for i, row := range r.Rows {
+		if lines > 0 && i == lines {
+			break
+		}
+		port := "-"
+		if row.Port != 0 {
+			port = ":" + strconv.Itoa(int(row.Port))
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", row.Packets, orDash(row.Reason), row.Proto, port, termtext.String(orDash(row.Device)), termtext.String(row.Place), row.Advice)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	var b strings.Builder
+	if lines > 0 && len(r.Rows) > lines {
+		fmt.Fprintf(&b, "and %d lines more: -n 0 prints all\n", len(r.Rows)-lines)
+	}
+	if len(r.Counters) > 0 {
+		b.WriteString("the kernel's counters rose:")
+		for _, c := range r.Counters {
+			fmt.Fprintf(&b, " %s +%d", c.Name, c.Rose)
+		}
+		b.WriteByte('\n')
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "note: %s\n", termtext.String(n))
+	}
+	fmt.Fprintf(&b, "%d packets dropped in %.1f s, from kfree_skb; lost %d", r.Packets, r.Took, r.Lost)
+	if r.Missed > 0 {
+		fmt.Fprintf(&b, ", skipped by the kernel %d", r.Missed)
+	}
+	if r.BPF > 0 {
+		fmt.Fprintf(&b, "; the program took %s", nanoseconds(uint64(r.BPF)))
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, b.String())
+	return err
+}

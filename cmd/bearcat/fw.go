@@ -1,0 +1,279 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"text/tabwriter"
+
+	"github.com/bearcat-hids/bearcat/internal/firewall"
+	"github.com/bearcat-hids/bearcat/internal/firewall/host"
+	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
+	"github.com/spf13/cobra"
+)
+
+// fwPlaces are where the firewall's commands find things, and how they print.
+type fwPlaces struct {
+	pins, state, kill string
+	asJSON            bool
+}
+
+func fwCommand() *cobra.Command {
+	var p fwPlaces
+	cmd := &cobra.Command{
+		Use: "fw", Short: "drop packets before the network stack sees them",
+		Long: `A firewall at the first instruction of the receive path (XDP). It goes on
+filtering when no bearcat runs, until it is detached or the host restarts.
+
+Peers of ssh, the default gateway and resolvers are put on the allow list when
+it is attached and with every policy, so that a mistake does not shut you out.
+bearcat fw panic takes all of it away at once.`,
+		Example: "  bearcat fw attach eth0\n  bearcat fw add 198.51.100.0/24\n  bearcat fw apply policy.yaml --confirm 60s\n  bearcat fw stats",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command \"fw %s\"", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f := cmd.PersistentFlags()
+	f.StringVar(&p.pins, "pins", xdp.DefaultDir, "where the firewall is pinned")
+	f.StringVar(&p.state, "state", host.DefaultState, "folder for the policy in use")
+	f.StringVar(&p.kill, "kill-switch", host.KillSwitch, "file that keeps the firewall off")
+	f.BoolVar(&p.asJSON, "json", false, "print JSON")
+	cmd.AddCommand(fwAttach(&p), fwDetach(&p), fwStatus(&p), fwPanic(&p), fwStats(&p), fwProtected(&p),
+		fwAdd(&p), fwRemove(&p), fwList(&p), fwAllow(&p), fwUnallow(&p), fwBan(&p), fwUnban(&p), fwBans(&p), fwImport(&p), fwFlush(&p),
+		fwApply(&p), fwConfirm(&p), fwExport(&p), fwDiff(&p), fwTest(&p), fwRule(&p))
+	return cmd
+}
+
+// open opens the firewall for the time of f.
+func (p *fwPlaces) open(f func(*xdp.Firewall) error) error {
+	fw, err := xdp.Open(p.pins)
+	if err != nil {
+		return err
+	}
+	defer fw.Close() //nolint:errcheck // what is pinned stays
+	return f(fw)
+}
+
+// print prints v as JSON, or calls text with a table.
+func (p *fwPlaces) print(cmd *cobra.Command, v any, text func(w *tabwriter.Writer)) error {
+	out := cmd.OutOrStdout()
+	if p.asJSON {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("writing JSON: %w", err)
+		}
+		_, err = fmt.Fprintf(out, "%s\n", b)
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	text(w)
+	return w.Flush()
+}
+
+// protect puts what must stay reachable on the allow list.
+func protect(fw *xdp.Firewall) ([]host.Protected, error) {
+	found, err := host.Find("/")
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range found {
+		if p, err := firewall.Prefix(x.Addr.String()); !x.Own && err == nil {
+			if err := fw.Allow(p); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}
+
+func device(name string) (uint32, error) {
+	d, err := net.InterfaceByName(name)
+	if err != nil {
+		return 0, fmt.Errorf("there is none: ip link lists them")
+	}
+	return uint32(d.Index), nil
+}
+
+func fwAttach(p *fwPlaces) *cobra.Command {
+	var mode string
+	var bare bool
+	cmd := &cobra.Command{
+		Use: "attach DEV...", Short: "put the firewall in front of devices",
+		Long: `Loads the firewall, or replaces the program of an older bearcat without missing
+a packet, and attaches it. A policy that was in use before the host restarted is
+applied first. A program of someone else at the device is named and left alone.`,
+		Example: "  bearcat fw attach eth0\n  bearcat fw attach eth0 eth1 --mode native",
+		Args:    usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := host.CheckKillSwitch(p.kill); err != nil {
+				return err
+			}
+			fresh := !xdp.Loaded(p.pins)
+			fw, err := xdp.Load(p.pins)
+			if err != nil {
+				return err
+			}
+			defer fw.Close() //nolint:errcheck // what is pinned stays
+			if !bare {
+				if _, err := protect(fw); err != nil {
+					return err
+				}
+			}
+			if fresh {
+				text, err := host.State{Dir: p.state}.Policy()
+				if err != nil {
+					return err
+				}
+				policy, err := firewall.Parse(p.state+"/policy.yaml", text, device)
+				if err != nil {
+					return err
+				}
+				if err := fw.Apply(policy); err != nil {
+					return err
+				}
+			}
+			var done []xdp.Attachment
+			for _, dev := range args {
+				a, err := fw.Attach(dev, xdp.Mode(mode))
+				if err != nil {
+					return err
+				}
+				done = append(done, a)
+			}
+			return p.print(cmd, done, func(w *tabwriter.Writer) {
+				for _, a := range done {
+					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", termtext.String(a.Device), a.Mode, termtext.String(a.Why))
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&mode, "mode", string(xdp.Auto), "auto, native or generic")
+	cmd.Flags().BoolVar(&bare, "no-protection", false, "put nothing on the allow list")
+	return cmd
+}
+
+func fwDetach(p *fwPlaces) *cobra.Command {
+	return &cobra.Command{
+		Use: "detach DEV...", Short: "take the firewall from devices; lists and policy stay",
+		Example: "  bearcat fw detach eth0",
+		Args:    usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return p.open(func(fw *xdp.Firewall) error {
+				for _, dev := range args {
+					if err := fw.Detach(dev); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func fwPanic(p *fwPlaces) *cobra.Command {
+	return &cobra.Command{
+		Use: "panic", Short: "take the firewall away at once, with its lists",
+		Long:    "Detaches from every device and forgets lists, bans and counters. The text of\nthe policy stays in the state folder; a file at --kill-switch keeps the\nfirewall off.",
+		Example: "  bearcat fw panic && touch /etc/bearcat/fw.off",
+		Args:    noArgs,
+		RunE:    func(*cobra.Command, []string) error { return xdp.Panic(p.pins) },
+	}
+}
+
+func fwStatus(p *fwPlaces) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "where the firewall is and how it finds rules",
+		Example: "  bearcat fw status --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.open(func(fw *xdp.Firewall) error {
+				s, err := fw.Status()
+				if err != nil {
+					return err
+				}
+				out := struct {
+					*xdp.Status
+					Pending    bool `json:"pending"`
+					KillSwitch bool `json:"kill_switch"`
+				}{s, host.State{Dir: p.state}.Pending(), host.CheckKillSwitch(p.kill) != nil}
+				return p.print(cmd, out, func(w *tabwriter.Writer) {
+					for _, a := range s.Attached {
+						_, _ = fmt.Fprintf(w, "device\t%s\t%s\n", termtext.String(a.Device), a.Mode)
+					}
+					if len(s.Attached) == 0 {
+						_, _ = fmt.Fprintln(w, "device\tnone: bearcat fw attach DEV")
+					}
+					_, _ = fmt.Fprintf(w, "rules\t%d\t%s\n", s.Rules, s.Engine)
+					_, _ = fmt.Fprintf(w, "default\t%s\t\n", s.Default)
+					_, _ = fmt.Fprintf(w, "monitor\t%v\t\n", s.Monitor)
+					_, _ = fmt.Fprintf(w, "waits to be confirmed\t%v\t\n", out.Pending)
+					_, _ = fmt.Fprintf(w, "kill switch\t%v\t\n", out.KillSwitch)
+				})
+			})
+		},
+	}
+}
+
+func fwStats(p *fwPlaces) *cobra.Command {
+	return &cobra.Command{
+		Use: "stats", Short: "packets by reason and by rule",
+		Long:    "Counts since the firewall was loaded. The last column is what a rule in monitor\nwould have dropped, or what was over a limit.",
+		Example: "  bearcat fw stats\n  watch -d bearcat fw stats",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.open(func(fw *xdp.Firewall) error {
+				s, err := fw.Stats()
+				if err != nil {
+					return err
+				}
+				return p.print(cmd, s, func(w *tabwriter.Writer) {
+					_, _ = fmt.Fprintln(w, "\t\tpackets\tbytes\tover")
+					for _, c := range s.Reasons {
+						_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", c.Verdict, c.Name, c.Packets, c.Bytes, c.Over)
+					}
+					for _, c := range s.Rules {
+						_, _ = fmt.Fprintf(w, "rule\t%s\t%d\t%d\t%d\n", termtext.String(c.Name), c.Packets, c.Bytes, c.Over)
+					}
+				})
+			})
+		},
+	}
+}
+
+func fwProtected(p *fwPlaces) *cobra.Command {
+	return &cobra.Command{
+		Use: "protected", Short: "which addresses are kept reachable, and why",
+		Example: "  bearcat fw protected",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := host.Find("/")
+			if err != nil {
+				return err
+			}
+			return p.print(cmd, l, func(w *tabwriter.Writer) {
+				for _, x := range l {
+					_, _ = fmt.Fprintf(w, "%s\t%s\n", x.Addr, x.Why)
+				}
+			})
+		},
+	}
+}
+
+// readFile reads a file, or standard input for "-".
+func readFile(cmd *cobra.Command, name string) ([]byte, error) {
+	f := os.Stdin
+	if name != "-" {
+		var err error
+		if f, err = os.Open(name); err != nil {
+			return nil, err
+		}
+		defer f.Close() //nolint:errcheck // only read
+	}
+	return readAll(f)
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/firewall"
+	"github.com/bearcat-hids/bearcat/internal/firewall/host"
+	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
+	"github.com/spf13/cobra"
+)
+
+// each makes a command that does something for every address or prefix it is given.
+// All are read before the first is acted on.
+func (p *fwPlaces) each(use, short, example string, do func(*xdp.Firewall, netip.Prefix) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Example: example,
+		Args: usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			var prefixes []netip.Prefix
+			for _, s := range args {
+				x, err := firewall.Prefix(s)
+				if err != nil {
+					return err
+				}
+				prefixes = append(prefixes, x)
+			}
+			return p.open(func(fw *xdp.Firewall) error {
+				for _, x := range prefixes {
+					if err := do(fw, x); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+// careful refuses to shut out what is protected.
+func careful(x netip.Prefix) error {
+	l, err := host.Find("/")
+	if err != nil {
+		return err
+	}
+	if hit := host.Covered(l, x); len(hit) > 0 {
+		return fmt.Errorf("%s holds %s, %s: --override does it all the same", x, hit[0].Addr, hit[0].Why)
+	}
+	return nil
+}
+
+func fwAdd(p *fwPlaces) *cobra.Command {
+	var d time.Duration
+	var override bool
+	cmd := p.each("add ADDR...", "drop what comes from addresses or prefixes",
+		"  bearcat fw add 198.51.100.7 --for 10m\n  bearcat fw add 203.0.113.0/24 2001:db8:bad::/48",
+		func(fw *xdp.Firewall, x netip.Prefix) error {
+			if !override {
+				if err := careful(x); err != nil {
+					return err
+				}
+			}
+			return fw.Block(x, d)
+		})
+	cmd.Flags().DurationVar(&d, "for", 0, "for this long; without it until it is removed")
+	cmd.Flags().BoolVar(&override, "override", false, "also where that shuts out what is protected")
+	return cmd
+}
+
+func fwRemove(p *fwPlaces) *cobra.Command {
+	return p.each("remove ADDR...", "take addresses or prefixes from the block list", "  bearcat fw remove 198.51.100.7",
+		func(fw *xdp.Firewall, x netip.Prefix) error {
+			there, err := fw.Unblock(x)
+			if err == nil && !there {
+				err = fmt.Errorf("%s is not on the block list: bearcat fw list shows it", x)
+			}
+			return err
+		})
+}
+
+func fwAllow(p *fwPlaces) *cobra.Command {
+	return p.each("allow ADDR...", "never drop what comes from addresses or prefixes, unless it is malformed",
+		"  bearcat fw allow 192.0.2.10", func(fw *xdp.Firewall, x netip.Prefix) error { return fw.Allow(x) })
+}
+
+func fwUnallow(p *fwPlaces) *cobra.Command {
+	return p.each("unallow ADDR...", "take addresses or prefixes from the allow list", "  bearcat fw unallow 192.0.2.10",
+		func(fw *xdp.Firewall, x netip.Prefix) error {
+			there, err := fw.Unallow(x)
+			if err == nil && !there {
+				err = fmt.Errorf("%s is not on the allow list", x)
+			}
+			return err
+		})
+}
+
+func single(x netip.Prefix) error {
+	if !x.IsSingleIP() {
+		return fmt.Errorf("%s is not a single address: bearcat fw add blocks prefixes", x)
+	}
+	return nil
+}
+
+func fwBan(p *fwPlaces) *cobra.Command {
+	var d time.Duration
+	var override bool
+	cmd := p.each("ban ADDR...", "drop what comes from addresses for a time", "  bearcat fw ban 198.51.100.7 --for 1h",
+		func(fw *xdp.Firewall, x netip.Prefix) error {
+			if err := single(x); err != nil {
+				return err
+			}
+			if !override {
+				if err := careful(x); err != nil {
+					return err
+				}
+			}
+			return fw.Ban(x.Addr(), d)
+		})
+	cmd.Flags().DurationVar(&d, "for", 10*time.Minute, "how long, up to a week")
+	cmd.Flags().BoolVar(&override, "override", false, "also where that shuts out what is protected")
+	return cmd
+}
+
+func fwUnban(p *fwPlaces) *cobra.Command {
+	return p.each("unban ADDR...", "end bans", "  bearcat fw unban 198.51.100.7",
+		func(fw *xdp.Firewall, x netip.Prefix) error {
+			if err := single(x); err != nil {
+				return err
+			}
+			there, err := fw.Unban(x.Addr())
+			if err == nil && !there {
+				err = fmt.Errorf("%s is not banned", x.Addr())
+			}
+			return err
+		})
+}
+
+// shown prints entries of a list.
+func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, []xdp.Entry, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Example: "  bearcat fw " + use + " --json", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.open(func(fw *xdp.Firewall) error {
+				all := map[string][]xdp.Entry{}
+				var names []string
+				for _, read := range of {
+					name, l, err := read(fw)
+					if err != nil {
+						return err
+					}
+					names = append(names, name)
+					all[name] = append([]xdp.Entry{}, l...)
+				}
+				return p.print(cmd, all, func(w *tabwriter.Writer) {
+					for _, name := range names {
+						for _, e := range all[name] {
+							left := "for ever"
+							if e.Left > 0 {
+								left = e.Left.Round(time.Second).String() + " left"
+							}
+							_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d hits\n", name, strings.TrimSuffix(e.Prefix.String(), hostBits(e.Prefix)), left, e.Hits)
+						}
+					}
+				})
+			})
+		},
+	}
+}
+
+func hostBits(x netip.Prefix) string {
+	if x.IsSingleIP() {
+		return fmt.Sprintf("/%d", x.Bits())
+	}
+	return ""
+}
+
+func fwList(p *fwPlaces) *cobra.Command {
+	return p.shown("list", "show the block list and the allow list",
+		func(fw *xdp.Firewall) (string, []xdp.Entry, error) { l, err := fw.Blocked(); return "block", l, err },
+		func(fw *xdp.Firewall) (string, []xdp.Entry, error) { l, err := fw.Allowed(); return "allow", l, err })
+}
+
+func fwBans(p *fwPlaces) *cobra.Command {
+	return p.shown("bans", "show who is banned, and for how long",
+		func(fw *xdp.Firewall) (string, []xdp.Entry, error) { l, err := fw.Bans(); return "ban", l, err })
+}
+
+func fwFlush(p *fwPlaces) *cobra.Command {
+	return &cobra.Command{
+		Use: "flush", Short: "empty the block list and the bans", Example: "  bearcat fw flush", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.open(func(fw *xdp.Firewall) error {
+				n, err := fw.Flush()
+				if err != nil {
+					return err
+				}
+				return p.print(cmd, map[string]int{"removed": n}, func(w *tabwriter.Writer) { _, _ = fmt.Fprintf(w, "%d removed\n", n) })
+			})
+		},
+	}
+}
+
+func fwImport(p *fwPlaces) *cobra.Command {
+	return &cobra.Command{
+		Use: "import FILE", Short: "block the addresses of a feed, of ipset save or of nft list set",
+		Long: `Reads addresses and prefixes and puts them on the block list. Lines that it does
+not understand are counted and shown, the rest is taken. What would shut out a
+protected address is left out. A name of - is standard input.`,
+		Example: "  bearcat fw import drop.txt\n  ipset save blocklist | bearcat fw import -",
+		Args:    usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text, err := readFile(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			prefixes, refused := firewall.Feed(string(text))
+			protected, err := host.Find("/")
+			if err != nil {
+				return err
+			}
+			return p.open(func(fw *xdp.Firewall) error {
+				added := 0
+				var kept []string
+				for _, x := range prefixes {
+					if hit := host.Covered(protected, x); len(hit) > 0 {
+						kept = append(kept, fmt.Sprintf("%s left out: it holds %s, %s", x, hit[0].Addr, hit[0].Why))
+						continue
+					}
+					if err := fw.Block(x, 0); err != nil {
+						return fmt.Errorf("%d of %d added: %w", added, len(prefixes), err)
+					}
+					added++
+				}
+				out := map[string]any{"added": added, "refused": refused, "left_out": kept}
+				return p.print(cmd, out, func(w *tabwriter.Writer) {
+					_, _ = fmt.Fprintf(w, "%d added, %d lines not understood\n", added, len(refused))
+					for _, r := range refused[:min(10, len(refused))] {
+						_, _ = fmt.Fprintf(w, "line %d: %s\n", r.Line, termtext.String(r.Text))
+					}
+					for _, k := range kept {
+						_, _ = fmt.Fprintln(w, k)
+					}
+				})
+			})
+		},
+	}
+}

@@ -1,0 +1,323 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/task"
+	"github.com/spf13/cobra"
+)
+
+// fdRow is an open file as JSON has it.
+type fdRow struct {
+	Pid     uint32   `json:"pid"`
+	Name    string   `json:"process"`
+	Num     int32    `json:"fd"`
+	Kind    string   `json:"kind"`
+	Mode    string   `json:"mode"` // "r", "w", "rw"
+	Path    string   `json:"path,omitempty"`
+	Deleted bool     `json:"deleted,omitempty"`
+	Inode   uint64   `json:"inode"`
+	Pos     int64    `json:"pos"`
+	Flags   uint32   `json:"flags"`
+	Socket  *sockRow `json:"socket,omitempty"`
+	// Ends are the processes at the other end of a pipe.
+	Ends []string `json:"ends,omitempty"`
+	Tid  uint32   `json:"tid,omitempty"` // of a thread with descriptors of its own
+}
+
+// sockRow is a socket as JSON has it.
+type sockRow struct {
+	Family     string   `json:"family"`
+	Type       string   `json:"type"`
+	Proto      string   `json:"proto,omitempty"`
+	State      string   `json:"state,omitempty"`
+	Local      string   `json:"local,omitempty"`
+	LocalPort  uint16   `json:"local_port,omitempty"`
+	Remote     string   `json:"remote,omitempty"`
+	RemotePort uint16   `json:"remote_port,omitempty"`
+	Inode      uint64   `json:"inode,omitempty"`
+	Owners     []string `json:"owners,omitempty"`
+}
+
+func sockOf(s *event.Socket) *sockRow {
+	if s == nil {
+		return nil
+	}
+	return &sockRow{Family: s.Family, Type: s.Type, Proto: s.Proto, State: s.State, Local: s.Local, LocalPort: s.LocalPort, Remote: s.Remote, RemotePort: s.RemotePort}
+}
+
+// end writes one end of a socket.
+func (s *sockRow) end(addr string, port uint16) string {
+	if s.Family != "ipv4" && s.Family != "ipv6" {
+		return orDash(addr)
+	}
+	if addr == "" {
+		addr = "*"
+	}
+	if port == 0 {
+		return addr + ":*"
+	}
+	return net.JoinHostPort(addr, strconv.Itoa(int(port)))
+}
+
+func (s *sockRow) protocol() string {
+	if s.Proto != "" {
+		return s.Proto
+	}
+	return s.Type
+}
+
+func (s *sockRow) text() string {
+	t := s.Family + " " + s.protocol()
+	if s.State != "" {
+		t += " " + s.State
+	}
+	if s.Local != "" || s.LocalPort != 0 {
+		t += " " + s.end(s.Local, s.LocalPort)
+	}
+	if s.Remote != "" || s.RemotePort != 0 {
+		t += " -> " + s.end(s.Remote, s.RemotePort)
+	}
+	return t
+}
+
+func modeOf(f *task.File) string {
+	m := ""
+	if f.Read {
+		m += "r"
+	}
+	if f.Write {
+		m += "w"
+	}
+	return orDash(m)
+}
+
+// holders writes who holds an end, the first few of many.
+func holders(list []task.Holder, but uint32) []string {
+	var out []string
+	for _, h := range list {
+		if h.Proc.Pid != but {
+			out = append(out, fmt.Sprintf("%s[%d] fd %d", h.Proc.Comm, h.Proc.Pid, h.Num))
+		}
+	}
+	return out
+}
+
+func few(list []string) string {
+	const most = 3
+	if len(list) > most {
+		return strings.Join(list[:most], ", ") + fmt.Sprintf(" and %d more", len(list)-most)
+	}
+	return strings.Join(list, ", ")
+}
+
+type fdAnswer struct {
+	taskAnswer
+	Files []fdRow `json:"files"`
+}
+
+func fdNoun() *cobra.Command {
+	cmd, f := taskNoun("fd", "open files of processes, with what stands behind each",
+		`Lists descriptors, from the kernel's list of open files: what each is, its
+absolute path, the ends of a socket, who is at the other end of a pipe, and
+the position.`,
+		"  bearcat show fd --pid 4242\n  bearcat show fd --deleted\n  bearcat show fd --where 'fd.name startswith /etc and proc.name = nginx' --json",
+		0, true, showFD)
+	cmd.Flags().Uint32Var(&f.pid, "pid", 0, "of one `PROCESS`")
+	cmd.Flags().StringVar(&f.path, "path", "", "of files whose path begins with `PREFIX`")
+	cmd.Flags().Bool("socket", false, "sockets only")
+	cmd.Flags().Bool("deleted", false, "files that have no name any more")
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		for _, n := range []string{"socket", "deleted"} {
+			if on, _ := cmd.Flags().GetBool(n); on {
+				f.only = n
+			}
+		}
+	}
+	cmd.MarkFlagsMutuallyExclusive("socket", "deleted")
+	return cmd
+}
+
+// files takes a snapshot with its open files, and those that a condition keeps.
+func files(f *taskFlags) (s *task.Snapshot, all, kept []task.File, err error) {
+	where, err := task.WhereFile(f.where)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if s, err = task.Take(strings.Contains(f.where, "args") || strings.Contains(f.where, "line")); err != nil {
+		return nil, nil, nil, err
+	}
+	if all, err = s.Files(); err != nil {
+		s.Close()
+		return nil, nil, nil, err
+	}
+	for i := range all {
+		if where.File(&all[i]) {
+			kept = append(kept, all[i])
+		}
+	}
+	return s, all, kept, nil
+}
+
+func (f *taskFlags) wants(x *task.File) bool {
+	switch {
+	case f.pid != 0 && x.Key.Pid != f.pid,
+		f.path != "" && !strings.HasPrefix(x.FD.File.Path, f.path),
+		f.only == "socket" && x.FD.Sock == nil,
+		f.only == "deleted" && !x.FD.File.Deleted && !x.FD.File.Memfd:
+		return false
+	}
+	return true
+}
+
+func showFD(f *taskFlags, _ []string) (answer, error) {
+	s, all, kept, err := files(f)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	out := &fdAnswer{Files: []fdRow{}}
+	out.Notes = s.Notes
+	pipes := map[string]task.Pipe{}
+	for _, p := range task.Pipes(all) {
+		pipes[fmt.Sprint(p.Inode, p.Path)] = p
+	}
+	t := host.Table{Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
+	for i := range kept {
+		x := &kept[i]
+		if !f.wants(x) {
+			continue
+		}
+		r := fdRow{Pid: x.Key.Pid, Name: x.Proc.Comm, Num: x.FD.Num, Kind: x.FD.Kind.String(), Mode: modeOf(x), Path: x.FD.File.Path,
+			Deleted: x.FD.File.Deleted, Inode: x.FD.Inode(), Pos: x.Pos, Flags: x.Flags, Socket: sockOf(x.FD.Sock)}
+		if x.Tid != x.Key.Pid {
+			r.Tid = x.Tid
+		}
+		what := r.Path
+		switch {
+		case r.Socket != nil:
+			what = r.Socket.text()
+		case x.FD.Kind == event.StdioPipe || x.FD.Kind == event.StdioFifo:
+			p := pipes[fmt.Sprint(x.FD.Inode(), x.FD.File.Path)]
+			what = strings.TrimSpace(fmt.Sprintf("%s [%d]", r.Path, r.Inode))
+			if x.Read {
+				r.Ends = append(r.Ends, holders(p.Writers, r.Pid)...)
+				what += " <- " + orDash(few(holders(p.Writers, r.Pid)))
+			}
+			if x.Write {
+				r.Ends = append(r.Ends, holders(p.Readers, r.Pid)...)
+				what += " -> " + orDash(few(holders(p.Readers, r.Pid)))
+			}
+		case r.Deleted:
+			what += " (deleted)"
+		}
+		out.Files = append(out.Files, r)
+		t.Rows = append(t.Rows, []string{decimal(r.Pid), r.Name, strconv.Itoa(int(r.Num)), r.Kind, r.Mode, strconv.FormatInt(r.Pos, 10), orDash(what)})
+	}
+	out.tables = []host.Table{t}
+	return out, nil
+}
+
+type socketAnswer struct {
+	taskAnswer
+	Sockets []sockRow `json:"sockets"`
+}
+
+func socketNoun() *cobra.Command {
+	cmd, f := taskNoun("socket", "sockets and the processes that hold them",
+		`Lists sockets that processes hold, with both ends, the state and the owners.
+Those that nobody holds any more, such as connections in TIME_WAIT, are not
+among them.`,
+		"  bearcat show socket\n  bearcat show socket --listen\n  bearcat show socket --where 'fd.rport = 443' --json",
+		0, true, showSocket)
+	cmd.Flags().BoolVar(&f.listen, "listen", false, "those that wait for others: TCP in LISTEN, UDP without a peer, unix sockets with a name")
+	return cmd
+}
+
+func listens(s *event.Socket) bool {
+	switch s.Family {
+	case "ipv4", "ipv6":
+		return s.State == "listen" || s.Proto != "tcp" && s.LocalPort != 0 && s.RemotePort == 0
+	case "unix":
+		return s.Local != "" && s.Remote == ""
+	}
+	return false
+}
+
+func showSocket(f *taskFlags, _ []string) (answer, error) {
+	s, _, kept, err := files(f)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	out := &socketAnswer{Sockets: []sockRow{}}
+	out.Notes = s.Notes
+	t := host.Table{Columns: []string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}}
+	for _, x := range task.Sockets(kept) {
+		if f.listen && !listens(x.Sock) {
+			continue
+		}
+		r := *sockOf(x.Sock)
+		r.Inode, r.Owners = x.Inode, holders(x.Holders, 0)
+		out.Sockets = append(out.Sockets, r)
+		t.Rows = append(t.Rows, []string{r.Family, r.protocol(), orDash(r.State), r.end(r.Local, r.LocalPort), r.end(r.Remote, r.RemotePort), few(r.Owners)})
+	}
+	out.tables = []host.Table{t}
+	return out, nil
+}
+
+// pipeRow is a pipe as JSON has it.
+type pipeRow struct {
+	Inode   uint64   `json:"inode"`
+	Path    string   `json:"path,omitempty"`
+	Writers []string `json:"writers"`
+	Readers []string `json:"readers"`
+}
+
+type pipeAnswer struct {
+	taskAnswer
+	Pipes []pipeRow `json:"pipes"`
+}
+
+func pipeNoun() *cobra.Command {
+	cmd, _ := taskNoun("pipe", "pipes and FIFOs: who writes to whom",
+		`Lists pipes and FIFOs with the processes at both ends. One without readers or
+without writers is marked with a dash.`,
+		"  bearcat show pipe\n  bearcat show pipe --where 'proc.name = bash' --json",
+		0, true, showPipe)
+	return cmd
+}
+
+func showPipe(f *taskFlags, _ []string) (answer, error) {
+	s, all, kept, err := files(f)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	wanted := map[string]bool{}
+	for _, p := range task.Pipes(kept) {
+		wanted[fmt.Sprint(p.Inode, p.Path)] = true
+	}
+	out := &pipeAnswer{Pipes: []pipeRow{}}
+	out.Notes = s.Notes
+	t := host.Table{Columns: []string{"PIPE", "WRITERS", "READERS"}}
+	for _, p := range task.Pipes(all) {
+		if !wanted[fmt.Sprint(p.Inode, p.Path)] {
+			continue
+		}
+		r := pipeRow{Inode: p.Inode, Path: p.Path, Writers: append([]string{}, holders(p.Writers, 0)...), Readers: append([]string{}, holders(p.Readers, 0)...)}
+		out.Pipes = append(out.Pipes, r)
+		name := strconv.FormatUint(r.Inode, 10)
+		if r.Path != "" {
+			name = r.Path
+		}
+		t.Rows = append(t.Rows, []string{name, orDash(few(r.Writers)), orDash(few(r.Readers))})
+	}
+	out.tables = []host.Table{t}
+	return out, nil
+}

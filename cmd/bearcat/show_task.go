@@ -1,0 +1,347 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/task"
+	"github.com/spf13/cobra"
+)
+
+// taskFlags are those of the nouns about processes and their files.
+type taskFlags struct {
+	where  string
+	wide   bool
+	json   bool
+	watch  time.Duration
+	pid    uint32
+	path   string
+	only   string
+	listen bool
+}
+
+// taskNouns are the nouns of bearcat show that are about processes.
+func taskNouns() []*cobra.Command {
+	return []*cobra.Command{procNoun(), treeNoun(), fdNoun(), socketNoun(), pipeNoun()}
+}
+
+// taskNoun builds a noun that takes up to most arguments; build makes its answer
+// from a snapshot.
+func taskNoun(use, short, long, example string, most int, where bool, build func(f *taskFlags, args []string) (answer, error)) (*cobra.Command, *taskFlags) {
+	f := &taskFlags{}
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Example: example,
+		Args: usageArgs(cobra.MaximumNArgs(most)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for {
+				if err := showOnce(cmd.OutOrStdout(), f, args, build); err != nil {
+					return err
+				}
+				if f.watch <= 0 {
+					return nil
+				}
+				select {
+				case <-cmd.Context().Done():
+					return nil
+				case <-time.After(f.watch):
+				}
+				if !f.json {
+					fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n", time.Now().Format("15:04:05"))
+				}
+			}
+		},
+	}
+	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
+	cmd.Flags().DurationVar(&f.watch, "watch", 0, "print it again each `TIME`, such as 2s, until interrupted")
+	if where {
+		cmd.Flags().StringVar(&f.where, "where", "", "only those that satisfy a `CONDITION` in the rule language")
+	}
+	return cmd, f
+}
+
+func showOnce(w io.Writer, f *taskFlags, args []string, build func(*taskFlags, []string) (answer, error)) error {
+	a, err := build(f, args)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return writeHostJSON(w, a)
+	}
+	return writeTables(w, a.Tables(), a.Missing())
+}
+
+// taskAnswer is what a noun about processes gives: what is printed as JSON and the
+// same as a table.
+type taskAnswer struct {
+	Notes  host.Notes `json:"notes,omitempty"`
+	tables []host.Table
+}
+
+func (a *taskAnswer) Tables() []host.Table { return a.tables }
+
+func (a *taskAnswer) Missing() host.Notes { return a.Notes }
+
+// pidOf reads the pid that a noun was given; 0 for none.
+func pidOf(args []string) (uint32, error) {
+	if len(args) == 0 {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(args[0], 10, 32)
+	if err != nil || n == 0 || n > host.MaxPID {
+		return 0, usageError{fmt.Errorf("%q is no process: give its pid", args[0])}
+	}
+	return uint32(n), nil
+}
+
+// procRow is a process as JSON has it.
+type procRow struct {
+	Pid       uint32     `json:"pid"`
+	PPid      uint32     `json:"ppid"`
+	Start     *time.Time `json:"start,omitempty"`
+	Name      string     `json:"name"`
+	Exe       string     `json:"exe,omitempty"`
+	Deleted   bool       `json:"deleted,omitempty"`
+	Memfd     bool       `json:"memfd,omitempty"`
+	Args      []string   `json:"args,omitempty"`
+	UID       uint32     `json:"uid"`
+	EUID      uint32     `json:"euid"`
+	User      string     `json:"user,omitempty"`
+	LoginUID  *uint32    `json:"loginuid,omitempty"`
+	Tty       string     `json:"tty,omitempty"`
+	Container string     `json:"container,omitempty"`
+	Cgroup    string     `json:"cgroup,omitempty"`
+	KThread   bool       `json:"kthread,omitempty"`
+	From      string     `json:"from,omitempty"`
+}
+
+func rowOf(p *event.Process) procRow {
+	r := procRow{Pid: p.Pid, PPid: p.PPid, Name: p.Comm, UID: p.Cred.UID, EUID: p.Cred.EUID, User: p.User, Tty: p.Tty.Name, KThread: p.KThread, From: event.SSHFrom(p)}
+	if !p.Time.IsZero() {
+		r.Start = &p.Time
+	}
+	if p.Cred.LoginUID != event.Unset {
+		r.LoginUID = &p.Cred.LoginUID
+	}
+	if i := p.Image; i != nil {
+		r.Exe, r.Deleted, r.Memfd, r.Args = i.Exe.Path, i.Exe.Deleted, i.Exe.Memfd, i.Argv
+	}
+	if c := p.Cgroup; c != nil {
+		r.Container, r.Cgroup = c.ContainerID, c.Path
+	}
+	return r
+}
+
+// program is the file that a process runs, with what is odd about it.
+func (r *procRow) program() string {
+	switch {
+	case r.KThread:
+		return "[kernel]"
+	case r.Deleted:
+		return r.Exe + " (deleted)"
+	}
+	return orDash(r.Exe)
+}
+
+func (r *procRow) started() string {
+	if r.Start == nil {
+		return "-"
+	}
+	t := r.Start.Local()
+	if time.Since(t) < 20*time.Hour {
+		return t.Format("15:04:05")
+	}
+	return t.Format("2006-01-02")
+}
+
+func (r *procRow) user() string {
+	u := r.User
+	if u == "" {
+		u = strconv.FormatUint(uint64(r.UID), 10)
+	}
+	if r.EUID != r.UID {
+		u += ">" + strconv.FormatUint(uint64(r.EUID), 10)
+	}
+	return u
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+type procAnswer struct {
+	taskAnswer
+	Processes []procRow `json:"processes"`
+}
+
+func procNoun() *cobra.Command {
+	cmd, f := taskNoun("proc [PID]", "processes, from the kernel's list of tasks",
+		`Lists the processes that run, or all that is known of one: from the kernel's
+own list, which a process cannot leave by covering its folder in /proc.
+PROGRAM is the file that really runs, whatever the process calls itself. USER
+has uid>euid where they differ. --wide adds control group and arguments.`,
+		"  bearcat show proc\n  bearcat show proc 4242\n  bearcat show proc --where 'proc.exepath startswith /tmp/' --json",
+		1, true, showProc)
+	cmd.Flags().BoolVar(&f.wide, "wide", false, "more columns")
+	return cmd
+}
+
+func showProc(f *taskFlags, args []string) (answer, error) {
+	where, err := task.WhereProcess(f.where)
+	if err != nil {
+		return nil, err
+	}
+	pid, err := pidOf(args)
+	if err != nil {
+		return nil, err
+	}
+	s, err := task.Take(f.wide || f.json || len(args) > 0 || strings.Contains(f.where, "args") || strings.Contains(f.where, "line"))
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	if len(args) > 0 {
+		return onePage(s, pid)
+	}
+	out := &procAnswer{Processes: []procRow{}}
+	out.Notes = s.Notes
+	t := host.Table{Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM"}}
+	if f.wide {
+		t.Columns = append(t.Columns, "CGROUP", "ARGUMENTS")
+	}
+	for _, p := range s.Processes() {
+		if !where.Process(p) {
+			continue
+		}
+		r := rowOf(p)
+		out.Processes = append(out.Processes, r)
+		row := []string{decimal(r.Pid), decimal(r.PPid), r.user(), r.started(), orDash(r.Tty), orDash(r.Container), r.Name, r.program()}
+		if f.wide {
+			row = append(row, orDash(r.Cgroup), strings.Join(r.Args, " "))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	out.tables = []host.Table{t}
+	return out, nil
+}
+
+// onePage tells all of one process.
+func onePage(s *task.Snapshot, pid uint32) (answer, error) {
+	p, err := s.Find(pid)
+	if err != nil {
+		return nil, err
+	}
+	r := rowOf(p)
+	out := &procAnswer{Processes: []procRow{r}}
+	out.Notes = s.Notes
+	t := host.Table{}
+	add := func(name, value string) {
+		if value != "" {
+			t.Rows = append(t.Rows, []string{name, value})
+		}
+	}
+	add("process", decimal(r.Pid)+" "+r.Name)
+	add("identity", p.Key.String())
+	add("program", r.program())
+	if i := p.Image; i != nil {
+		add("called as", i.Filename)
+		add("script", i.Script)
+		add("working folder", i.Cwd)
+		add("arguments", strings.Join(i.Argv, " "))
+	}
+	if r.Start != nil {
+		add("started", r.Start.Local().Format("2006-01-02 15:04:05.000"))
+	}
+	add("user", r.user())
+	add("group", orDash(p.Group))
+	if r.LoginUID != nil {
+		add("logged in as", strings.TrimSpace(decimal(*r.LoginUID)+" "+p.LoginUser))
+	}
+	add("came from", r.From)
+	add("capabilities", fmt.Sprintf("%#x effective, %#x permitted, %#x bounding", p.Cred.Effective, p.Cred.Permitted, p.Cred.Bounding))
+	add("terminal", r.Tty)
+	add("session", decimal(p.Sid))
+	add("container", r.Container)
+	add("control group", r.Cgroup)
+	if n := p.NS; n != nil {
+		add("namespaces", fmt.Sprintf("mnt %d, pid %d, net %d, user %d, uts %d, ipc %d, cgroup %d", n.Mnt, n.Pid, n.Net, n.User, n.Uts, n.IPC, n.Cgroup))
+	}
+	if p.NSPid != p.Pid && p.NSPid != 0 {
+		add("pid inside", decimal(p.NSPid))
+	}
+	add("node", p.Node)
+	var chain []string
+	for a := p.Parent; a != nil && len(chain) < 32; a = a.Parent {
+		chain = append(chain, a.Comm+"["+decimal(a.Pid)+"]")
+	}
+	add("started by", strings.Join(chain, " < "))
+	out.tables = []host.Table{t}
+	return out, nil
+}
+
+func treeNoun() *cobra.Command {
+	cmd, _ := taskNoun("tree [PID]", "processes below the one that started them",
+		`Draws who started whom, as far as the kernel knows it, with program, user and
+container; of a PID, what is below it.`,
+		"  bearcat show tree\n  bearcat show tree 1\n  bearcat show tree --json | jq '.processes | length'",
+		1, false, showTree)
+	return cmd
+}
+
+func showTree(f *taskFlags, args []string) (answer, error) {
+	pid, err := pidOf(args)
+	if err != nil {
+		return nil, err
+	}
+	s, err := task.Take(f.json)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	out := &procAnswer{Processes: []procRow{}}
+	out.Notes = s.Notes
+	kids := task.Children(s.Processes())
+	t := host.Table{Columns: []string{"TREE", "USER", "STARTED", "CONTAINER", "PROGRAM"}}
+	var draw func(p *event.Process, lead, last string)
+	draw = func(p *event.Process, lead, last string) {
+		r := rowOf(p)
+		out.Processes = append(out.Processes, r)
+		t.Rows = append(t.Rows, []string{lead + last + r.Name + "[" + decimal(r.Pid) + "]", r.user(), r.started(), orDash(r.Container), r.program()})
+		switch last {
+		case "├─":
+			lead += "│ "
+		case "└─":
+			lead += "  "
+		}
+		below := kids[p.Pid]
+		for i, k := range below {
+			branch := "├─"
+			if i == len(below)-1 {
+				branch = "└─"
+			}
+			draw(k, lead, branch)
+		}
+	}
+	roots := kids[0]
+	if pid != 0 {
+		p, err := s.Find(pid)
+		if err != nil {
+			return nil, err
+		}
+		roots = []*event.Process{p}
+	}
+	for _, p := range roots {
+		draw(p, "", "")
+	}
+	out.tables = []host.Table{t}
+	return out, nil
+}

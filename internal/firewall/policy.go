@@ -1,0 +1,135 @@
+// Package firewall has the types of a packet filter's policy and reads them from
+// YAML. What goes in is a policy file; what comes out is a checked Policy, which
+// firewall/compile turns into tables for the kernel program of firewall/xdp and
+// firewall/model judges frames by. cmd/bearcat calls it; it does no I/O.
+package firewall
+
+import (
+	"net/netip"
+	"time"
+)
+
+// MaxRules is how many rules a policy may have.
+const MaxRules = 10240
+
+// Action is what happens to a frame.
+type Action uint8
+
+// The actions. Count goes on to the next rule; Limit drops what is over the
+// rate of its source and goes on with the rest.
+const (
+	Pass Action = iota
+	Drop
+	Count
+	Limit
+)
+
+func (a Action) String() string {
+	switch a {
+	case Pass:
+		return "pass"
+	case Drop:
+		return "drop"
+	case Count:
+		return "count"
+	case Limit:
+		return "limit"
+	}
+	return "unknown"
+}
+
+// Field names the parts of a match, as bits.
+type Field uint16
+
+// The first ten have the bits of the program's M_ constants.
+const (
+	Length Field = 1 << iota
+	TTL
+	DSCP
+	TCPFlags
+	ICMPType
+	ICMPCode
+	Fragment
+	VLAN
+	MAC
+	Device
+	Src
+	Dst
+	SrcPort
+	DstPort
+	Protocol
+)
+
+// Range is inclusive at both ends.
+type Range struct{ Lo, Hi uint16 }
+
+// Has says whether v is within.
+func (r Range) Has(v uint16) bool { return v >= r.Lo && v <= r.Hi }
+
+// Bits of Match.Fragments.
+const (
+	Whole         uint8 = 1 << iota // not a fragment
+	FirstFragment                   // has the ports
+	LaterFragment
+)
+
+// Match says which frames a rule is about: those for which every field in Has
+// holds. A field in Not holds where the value differs. A field that a frame does
+// not have, such as the port of a later fragment, holds neither way.
+type Match struct {
+	Has, Not Field
+
+	Src, Dst           []netip.Prefix
+	SrcPort, DstPort   []Range
+	Protocols          []uint8
+	Length, VLAN       Range
+	TTL, DSCP          Range
+	ICMPType, ICMPCode Range
+	TCPSet, TCPUnset   uint8
+	Fragments          uint8
+	MAC                [6]byte
+	Device             uint32 // index
+	DeviceName         string
+}
+
+// Rule is one line of a policy. The first rule that passes or drops decides.
+type Rule struct {
+	Name     string
+	Comment  string
+	Disabled bool
+	Match    Match
+	Action   Action
+	// Of Limit: Packets in Per on average, and Burst at once.
+	Packets, Burst uint32
+	Per            time.Duration
+	// Ban blocks the source for this long when the rule drops. Unproven bans
+	// also sources without an established connection, whose address may be
+	// made up.
+	Ban      time.Duration
+	Unproven bool
+	Monitor  bool // count what would be dropped, and go on
+}
+
+// Policy is everything that decides on a frame but for lists that commands keep:
+// blocked, allowed and banned sources.
+type Policy struct {
+	Default   Action // of IP packets that no rule decides
+	Malformed Action // of frames that contradict themselves
+	Unparsed  Action // of what is neither IP nor ARP
+	Monitor   bool   // drop nothing, count what would be
+	Rules     []Rule
+}
+
+// Empty passes what is well formed.
+func Empty() *Policy { return &Policy{Malformed: Drop} }
+
+// Active gives the rules that are not disabled, in order.
+func (p *Policy) Active() []Rule {
+	out := make([]Rule, 0, len(p.Rules))
+	for _, r := range p.Rules {
+		if !r.Disabled {
+			out = append(out, r)
+		}
+	}
+	return out
+}

@@ -1,0 +1,605 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * The firewall. A frame is read once, then meets the block list, then the
+ * rules in their order; a drop of a source on the allow list is taken back.
+ *
+ * Rules: each of source, destination, source port, destination port and
+ * protocol leads to a row of bits, one bit a rule, set where the rule accepts
+ * that value. Bits set in all five rows are candidates; the first whose other
+ * conditions hold decides. A policy is the content of one slot of the outer
+ * maps; a packet reads the slot's number once, so it sees one policy only.
+ */
+#include "parse.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* for the generated Go types */
+const struct fw_rule *type_rule __attribute__((unused));
+
+#define INNER 0x1000 /* BPF_F_INNER_MAP: inner arrays may differ in size */
+
+struct row {
+	u64 word[WORDS];
+};
+struct trie_block {
+	u32 entry[256];
+};
+struct port_table {
+	u32 row[65536];
+};
+struct lpm4 {
+	u32 bits;
+	u8 addr[4];
+};
+struct lpm6 {
+	u32 bits;
+	u8 addr[16];
+};
+
+#define OUTER(name, inner_type, key_t, value_t, flags)                                                       \
+	struct inner_##name {                                                                                \
+		__uint(type, inner_type);                                                                    \
+		__uint(max_entries, 1);                                                                      \
+		__uint(map_flags, flags);                                                                    \
+		__uint(key_size, sizeof(key_t));                                                             \
+		__uint(value_size, sizeof(value_t));                                                         \
+	};                                                                                                   \
+	struct {                                                                                             \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                                                    \
+		__uint(max_entries, 2);                                                                      \
+		__type(key, u32);                                                                            \
+		__type(value, u32);                                                                          \
+		__array(values, struct inner_##name);                                                        \
+	} name SEC(".maps")
+
+OUTER(rows, BPF_MAP_TYPE_ARRAY, u32, struct row, INNER);
+OUTER(rules, BPF_MAP_TYPE_ARRAY, u32, struct fw_rule, INNER);
+OUTER(tries, BPF_MAP_TYPE_ARRAY, u32, struct trie_block, INNER);
+OUTER(ports, BPF_MAP_TYPE_ARRAY, u32, struct port_table, INNER);
+OUTER(source6, BPF_MAP_TYPE_LPM_TRIE, struct lpm6, u32, BPF_F_NO_PREALLOC);
+OUTER(target6, BPF_MAP_TYPE_LPM_TRIE, struct lpm6, u32, BPF_F_NO_PREALLOC);
+
+#define TABLE(name, map_type, entries, key_t, value_t, flags)                                                \
+	struct {                                                                                             \
+		__uint(type, map_type);                                                                      \
+		__uint(max_entries, entries);                                                                \
+		__uint(map_flags, flags);                                                                    \
+		__type(key, key_t);                                                                          \
+		__type(value, value_t);                                                                      \
+	} name SEC(".maps")
+
+struct addr6 {
+	u8 addr[16];
+};
+
+TABLE(configs, BPF_MAP_TYPE_ARRAY, 2, u32, struct fw_config, 0);
+/* the slot of the policy in use; by itself, so that one store switches */
+TABLE(active, BPF_MAP_TYPE_ARRAY, 1, u32, u32, 0);
+TABLE(control, BPF_MAP_TYPE_ARRAY, 1, u32, struct fw_control, 0);
+TABLE(block4, BPF_MAP_TYPE_HASH, 1048576, u32, struct fw_block, BPF_F_NO_PREALLOC);
+TABLE(block6, BPF_MAP_TYPE_HASH, 1048576, struct addr6, struct fw_block, BPF_F_NO_PREALLOC);
+TABLE(blocknet4, BPF_MAP_TYPE_LPM_TRIE, 1048576, struct lpm4, struct fw_block, BPF_F_NO_PREALLOC);
+TABLE(blocknet6, BPF_MAP_TYPE_LPM_TRIE, 1048576, struct lpm6, struct fw_block, BPF_F_NO_PREALLOC);
+TABLE(allow4, BPF_MAP_TYPE_LPM_TRIE, 65536, struct lpm4, struct fw_block, BPF_F_NO_PREALLOC);
+TABLE(allow6, BPF_MAP_TYPE_LPM_TRIE, 65536, struct lpm6, struct fw_block, BPF_F_NO_PREALLOC);
+/* bans are not LRU: a flood of new sources must not push out old ones */
+TABLE(bans, BPF_MAP_TYPE_HASH, 65536, struct addr6, struct fw_block, BPF_F_NO_PREALLOC);
+TABLE(buckets, BPF_MAP_TYPE_ARRAY, BUCKETS, u32, u64, 0);
+TABLE(reasons, BPF_MAP_TYPE_PERCPU_ARRAY, 2 * R_COUNT, u32, struct fw_count, 0);
+TABLE(counters, BPF_MAP_TYPE_PERCPU_ARRAY, COUNTERS, u32, struct fw_count, 0);
+TABLE(names, BPF_MAP_TYPE_ARRAY, COUNTERS, u32, struct fw_name, 0); /* of counters */
+TABLE(frames, BPF_MAP_TYPE_PERCPU_ARRAY, 1, u32, struct fw_frame, 0);
+
+int fw_match(struct xdp_md *ctx);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(values, int(struct xdp_md *));
+} again SEC(".maps") = {
+	.values = { [0] = &fw_match },
+};
+
+/* Set where the kernel gives frames in several buffers. */
+const volatile u8 has_frags;
+
+/* Where a bit is, by the top of its product with a de Bruijn number. */
+const u8 position[64] = {
+	0, 1, 48, 2, 57, 49, 28, 3, 61, 58, 50, 42, 38, 29, 17, 4,
+	62, 55, 59, 36, 53, 51, 43, 22, 45, 39, 33, 30, 24, 18, 12, 5,
+	63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11,
+	46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9, 13, 8, 7, 6,
+};
+
+static __always_inline int expired(struct fw_block *b)
+{
+	return b->until && b->until <= bpf_ktime_get_boot_ns();
+}
+
+static __always_inline u32 allowed(struct fw_frame *f, u32 blocks)
+{
+	struct fw_block *b;
+
+	if (f->family == 4 && blocks & B_ALLOW4) {
+		struct lpm4 k = { .bits = 32 };
+
+		__builtin_memcpy(k.addr, f->saddr, 4);
+		b = bpf_map_lookup_elem(&allow4, &k);
+		return b && !expired(b);
+	}
+	if (f->family == 6 && blocks & B_ALLOW6) {
+		struct lpm6 k = { .bits = 128 };
+
+		__builtin_memcpy(k.addr, f->saddr, 16);
+		b = bpf_map_lookup_elem(&allow6, &k);
+		return b && !expired(b);
+	}
+	return 0;
+}
+
+/* Gives the verdict and counts it under its reason. */
+static __always_inline int finish(struct fw_frame *f, struct fw_control *c, struct fw_config *config, u32 drop,
+				  u32 reason)
+{
+	struct fw_count *n;
+	u32 key;
+
+	if (drop && f->l3 && reason < R_MALFORMED && allowed(f, c->blocks)) {
+		drop = 0;
+		reason = R_ALLOW;
+	}
+	if (drop && config->monitor) {
+		drop = 0;
+		key = reason;
+		n = bpf_map_lookup_elem(&reasons, &key);
+		if (n)
+			n->over++;
+		reason = R_MONITOR;
+	}
+	key = reason + (drop ? R_COUNT : 0);
+	n = bpf_map_lookup_elem(&reasons, &key);
+	if (n) {
+		n->packets++;
+		n->bytes += f->length;
+	}
+	return drop ? XDP_DROP : XDP_PASS;
+}
+
+static __always_inline u32 blocked(struct fw_frame *f, u32 blocks)
+{
+	struct fw_block *b = NULL;
+
+	if (f->family == 4) {
+		u32 addr;
+
+		__builtin_memcpy(&addr, f->saddr, 4);
+		if (blocks & B_ADDR4)
+			b = bpf_map_lookup_elem(&block4, &addr);
+		if (b && expired(b))
+			b = NULL;
+		if (!b && blocks & B_NET4) {
+			struct lpm4 k = { .bits = 32 };
+
+			__builtin_memcpy(k.addr, f->saddr, 4);
+			b = bpf_map_lookup_elem(&blocknet4, &k);
+		}
+	} else {
+		if (blocks & B_ADDR6)
+			b = bpf_map_lookup_elem(&block6, f->saddr);
+		if (b && expired(b))
+			b = NULL;
+		if (!b && blocks & B_NET6) {
+			struct lpm6 k = { .bits = 128 };
+
+			__builtin_memcpy(k.addr, f->saddr, 16);
+			b = bpf_map_lookup_elem(&blocknet6, &k);
+		}
+	}
+	if (b && !expired(b)) {
+		b->hits++;
+		return R_BLOCK;
+	}
+	if (blocks & B_BAN) {
+		struct addr6 k = {};
+
+		if (f->family == 4) {
+			k.addr[10] = k.addr[11] = 0xff;
+			__builtin_memcpy(k.addr + 12, f->saddr, 4);
+		} else {
+			__builtin_memcpy(k.addr, f->saddr, 16);
+		}
+		b = bpf_map_lookup_elem(&bans, &k);
+		if (b && !expired(b)) {
+			b->hits++;
+			return R_BAN;
+		}
+	}
+	return 0;
+}
+
+/* The row of an IPv4 address: 16, 8 and 8 bits, a flat table each. */
+static __always_inline u32 row4(void *trie, u8 *addr, u32 first)
+{
+	u32 key = first + addr[0], entry;
+	struct trie_block *b = bpf_map_lookup_elem(trie, &key);
+
+	if (!b)
+		return 0;
+	entry = b->entry[addr[1]];
+	if (!(entry >> 31))
+		return entry;
+	key = entry & 0x7fffffff;
+	b = bpf_map_lookup_elem(trie, &key);
+	if (!b)
+		return 0;
+	entry = b->entry[addr[2]];
+	if (!(entry >> 31))
+		return entry;
+	key = entry & 0x7fffffff;
+	b = bpf_map_lookup_elem(trie, &key);
+	return b ? b->entry[addr[3]] : 0;
+}
+
+static __always_inline u32 row6(void *table, u8 *addr, u32 any)
+{
+	struct lpm6 k = { .bits = 128 };
+	u32 *row;
+
+	__builtin_memcpy(k.addr, addr, 16);
+	row = bpf_map_lookup_elem(table, &k);
+	return row ? *row : any;
+}
+
+/* Finds the five rows of a frame. */
+static __always_inline int find_rows(struct fw_frame *f, struct fw_config *c)
+{
+	u32 slot = f->slot;
+
+	f->row[0] = f->family == 4 ? c->any4[0] : c->any6[0];
+	f->row[1] = f->family == 4 ? c->any4[1] : c->any6[1];
+	if (f->family == 4) {
+		void *trie;
+
+		if (c->prefixes[0] | c->prefixes[1]) {
+			trie = bpf_map_lookup_elem(&tries, &slot);
+			if (!trie)
+				return 0;
+			if (c->prefixes[0] & 1)
+				f->row[0] = row4(trie, f->saddr, 0);
+			if (c->prefixes[1] & 1)
+				f->row[1] = row4(trie, f->daddr, 256);
+		}
+	} else {
+		void *table;
+
+		if (c->prefixes[0] & 2) {
+			table = bpf_map_lookup_elem(&source6, &slot);
+			if (!table)
+				return 0;
+			f->row[0] = row6(table, f->saddr, c->any6[0]);
+		}
+		if (c->prefixes[1] & 2) {
+			table = bpf_map_lookup_elem(&target6, &slot);
+			if (!table)
+				return 0;
+			f->row[1] = row6(table, f->daddr, c->any6[1]);
+		}
+	}
+	f->row[2] = c->no_port[0];
+	f->row[3] = c->no_port[1];
+	if (f->has_ports && c->ports) {
+		void *tables = bpf_map_lookup_elem(&ports, &slot);
+		struct port_table *t;
+		u32 key = 0;
+
+		if (!tables)
+			return 0;
+		t = bpf_map_lookup_elem(tables, &key);
+		if (!t)
+			return 0;
+		f->row[2] = t->row[f->sport];
+		key = 1;
+		t = bpf_map_lookup_elem(tables, &key);
+		if (!t)
+			return 0;
+		f->row[3] = t->row[f->dport];
+	}
+	f->row[4] = c->protocols[f->proto];
+	return 1;
+}
+
+#define HOLDS(bit, known, cond)                                                                              \
+	if (r->has & (bit)) {                                                                                \
+		if (!(known) || !(cond) == !(r->not_ & (bit)))                                               \
+			return 0;                                                                            \
+	}
+#define WITHIN(value, lo, hi) ((value) >= (lo) && (value) <= (hi))
+
+static __always_inline int holds(struct fw_frame *f, struct fw_rule *r)
+{
+	if (!r->has)
+		return 1;
+	HOLDS(M_LENGTH, 1, WITHIN(f->length, r->length_lo, r->length_hi));
+	HOLDS(M_TTL, 1, WITHIN(f->ttl, r->ttl_lo, r->ttl_hi));
+	HOLDS(M_DSCP, 1, WITHIN(f->dscp, r->dscp_lo, r->dscp_hi));
+	HOLDS(M_TCP, f->has_tcp, (f->tcp_flags & r->tcp_set) == r->tcp_set && !(f->tcp_flags & r->tcp_unset));
+	HOLDS(M_ICMP_TYPE, f->has_icmp, WITHIN(f->icmp_type, r->icmp_type_lo, r->icmp_type_hi));
+	HOLDS(M_ICMP_CODE, f->has_icmp, WITHIN(f->icmp_code, r->icmp_code_lo, r->icmp_code_hi));
+	HOLDS(M_FRAGMENT, 1, r->fragments >> (f->frag & 3) & 1);
+	HOLDS(M_VLAN, f->has_vlan, WITHIN(f->vlan, r->vlan_lo, r->vlan_hi));
+	HOLDS(M_MAC, 1,
+	      f->mac[0] == r->mac[0] && f->mac[1] == r->mac[1] && f->mac[2] == r->mac[2] && f->mac[3] == r->mac[3] &&
+		      f->mac[4] == r->mac[4] && f->mac[5] == r->mac[5]);
+	HOLDS(M_DEVICE, 1, f->device == r->device);
+	return 1;
+}
+
+static __always_inline u64 mix(u64 h, u64 v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15ULL;
+	return h ^ h >> 29;
+}
+
+/* Whether the source is over the rule's rate: one number a bucket, the time
+ * until which what it sent is paid for. Sources that share a bucket share a
+ * rate; nothing is ever evicted. */
+static __always_inline int over(struct fw_frame *f, struct fw_rule *r, u64 seed)
+{
+	u64 a, b, *paid, now = bpf_ktime_get_boot_ns(), until;
+	u32 key;
+
+	__builtin_memcpy(&a, f->saddr, 8);
+	__builtin_memcpy(&b, f->saddr + 8, 8);
+	key = mix(mix(mix(seed, a), b), r->counter) >> 32 & (BUCKETS - 1);
+	paid = bpf_map_lookup_elem(&buckets, &key);
+	if (!paid)
+		return 0;
+	until = *paid > now ? *paid : now;
+	if (until - now + r->cost_ns > r->burst_ns)
+		return 1;
+	*paid = until + r->cost_ns;
+	return 0;
+}
+
+/* Whether the frame belongs to a connection that this host agreed to: only
+ * then is its source known not to be made up. */
+static __always_inline int proven(struct xdp_md *ctx, struct fw_frame *f)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	u32 size, state;
+
+	if (!f->has_tcp)
+		return 0;
+	if (f->family == 4) {
+		__builtin_memcpy(&t.ipv4.saddr, f->saddr, 4);
+		__builtin_memcpy(&t.ipv4.daddr, f->daddr, 4);
+		t.ipv4.sport = bpf_htons(f->sport);
+		t.ipv4.dport = bpf_htons(f->dport);
+		size = sizeof(t.ipv4);
+	} else {
+		__builtin_memcpy(t.ipv6.saddr, f->saddr, 16);
+		__builtin_memcpy(t.ipv6.daddr, f->daddr, 16);
+		t.ipv6.sport = bpf_htons(f->sport);
+		t.ipv6.dport = bpf_htons(f->dport);
+		size = sizeof(t.ipv6);
+	}
+	if (size == sizeof(t.ipv4))
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	state = sk->state;
+	bpf_sk_release(sk);
+	return state == 1; /* TCP_ESTABLISHED */
+}
+
+static __always_inline void ban(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c)
+{
+	struct fw_block b = { .until = bpf_ktime_get_boot_ns() + r->ban_ns };
+	struct addr6 k = {};
+
+	if (allowed(f, c->blocks) || (!r->unproven && !proven(ctx, f)))
+		return;
+	if (f->family == 4) {
+		k.addr[10] = k.addr[11] = 0xff;
+		__builtin_memcpy(k.addr + 12, f->saddr, 4);
+	} else {
+		__builtin_memcpy(k.addr, f->saddr, 16);
+	}
+	bpf_map_update_elem(&bans, &k, &b, BPF_ANY); /* when full, the frame is dropped all the same */
+}
+
+/* What a rule that holds does: 0 to go on, 1 pass, 2 drop. */
+static __always_inline int apply(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c,
+				 u32 dry)
+{
+	u32 counter = r->counter, drops = r->action == A_DROP;
+	struct fw_count *n = bpf_map_lookup_elem(&counters, &counter);
+
+	if (n) {
+		n->packets++;
+		n->bytes += f->length;
+	}
+	if (r->action == A_LIMIT)
+		drops = over(f, r, c->seed);
+	if (drops) {
+		if (n && (r->monitor || dry || r->action == A_LIMIT))
+			n->over++;
+		if (r->monitor)
+			return 0;
+		if (r->ban_ns && !dry)
+			ban(ctx, f, r, c);
+		return 2;
+	}
+	return r->action == A_PASS && !r->monitor;
+}
+
+/* The number of the lowest bit that is set: BPF has no instruction for it. */
+static __always_inline u32 lowest(u64 bits)
+{
+	return position[(bits & -bits) * 0x03f79d71b4cb0a89ULL >> 58];
+}
+
+/* One candidate: 0 to go on, 1 pass, 2 drop. A function of its own, which the
+ * verifier looks at once and not at each step. */
+__noinline int consider(struct xdp_md *ctx, u32 rule)
+{
+	u32 zero = 0, slot;
+	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);
+	struct fw_control *c = bpf_map_lookup_elem(&control, &zero);
+	struct fw_config *config;
+	struct fw_rule *r;
+	void *list;
+
+	if (!f || !c)
+		return 2;
+	slot = f->slot;
+	config = bpf_map_lookup_elem(&configs, &slot);
+	list = bpf_map_lookup_elem(&rules, &slot);
+	if (!list || !config)
+		return 2;
+	r = bpf_map_lookup_elem(list, &rule);
+	if (!r)
+		return 2;
+	return holds(f, r) ? apply(ctx, f, r, c, config->monitor) : 0;
+}
+
+/* Goes through the candidates, as many steps as fit into one program, then
+ * calls itself for the rest. */
+static __always_inline int match(struct xdp_md *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config)
+{
+	struct row *a, *b, *s, *d, *p;
+	u32 slot = f->slot;
+	void *table;
+
+	table = bpf_map_lookup_elem(&rows, &slot);
+	if (!table)
+		return finish(f, c, config, 1, R_ENGINE);
+	a = bpf_map_lookup_elem(table, &f->row[0]);
+	b = bpf_map_lookup_elem(table, &f->row[1]);
+	s = bpf_map_lookup_elem(table, &f->row[2]);
+	d = bpf_map_lookup_elem(table, &f->row[3]);
+	p = bpf_map_lookup_elem(table, &f->row[4]);
+	if (!a || !b || !s || !d || !p)
+		return finish(f, c, config, 1, R_ENGINE);
+	for (int i = 0; i < STEPS; i++) {
+		/* both are read from memory anew, so that each step looks the
+		 * same to the verifier */
+		u32 w = *(volatile u32 *)&f->word;
+		u64 bits = *(volatile u64 *)&f->bits;
+		u32 rule;
+		int done;
+
+		if (!bits) {
+			if (w >= config->words || w >= WORDS)
+				return finish(f, c, config, config->default_action == A_DROP, R_DEFAULT);
+			*(volatile u64 *)&f->bits = a->word[w] & b->word[w] & s->word[w] & d->word[w] & p->word[w];
+			*(volatile u32 *)&f->word = w + 1;
+			continue;
+		}
+		*(volatile u64 *)&f->bits = bits & (bits - 1);
+		rule = (w - 1) * 64 + lowest(bits);
+		done = consider(ctx, rule);
+		if (done)
+			return finish(f, c, config, done == 2, R_RULE);
+	}
+	bpf_tail_call(ctx, &again, 0);
+	return finish(f, c, config, 1, R_ENGINE);
+}
+
+#define SETUP                                                                                                \
+	u32 zero = 0, slot;                                                                                  \
+	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);                                            \
+	struct fw_control *c = bpf_map_lookup_elem(&control, &zero);                                         \
+	struct fw_config *config;                                                                            \
+	if (!f || !c)                                                                                        \
+		return XDP_PASS
+
+SEC("xdp")
+int fw_match(struct xdp_md *ctx)
+{
+	SETUP;
+	slot = f->slot;
+	config = bpf_map_lookup_elem(&configs, &slot);
+	if (!config)
+		return XDP_PASS;
+	return match(ctx, f, c, config);
+}
+
+#define READ(name, parse_part)                                                                               \
+	__noinline int name(struct xdp_md *ctx)                                                              \
+	{                                                                                                    \
+		void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;                    \
+		u32 zero = 0;                                                                                \
+		struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);                                    \
+                                                                                                             \
+		return f ? parse_part : R_ENGINE;                                                            \
+	}
+READ(read_link, parse(f, data, end))
+READ(read_extension, parse_extension(f, data, end))
+READ(read_l4, parse_l4(f, data, end))
+
+static __always_inline int read_frame(struct xdp_md *ctx, struct fw_frame *f)
+{
+	int reason = read_link(ctx);
+
+	if (reason != R_RULE)
+		return reason;
+	if (f->family == 6) {
+		for (int i = 0; i < MAX_EXT && is_extension(f->proto) && f->frag != FRAG_LATER; i++) {
+			reason = read_extension(ctx);
+			if (reason != R_RULE)
+				return reason;
+		}
+		if (is_extension(f->proto) && f->frag != FRAG_LATER)
+			return R_MANY_EXT;
+	}
+	return read_l4(ctx);
+}
+
+SEC("xdp")
+int fw_entry(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	u32 why, *now;
+	int reason;
+
+	SETUP;
+	now = bpf_map_lookup_elem(&active, &zero);
+	if (!now)
+		return XDP_PASS;
+	slot = *(volatile u32 *)now & 1;
+	config = bpf_map_lookup_elem(&configs, &slot);
+	if (!config)
+		return XDP_PASS;
+	__builtin_memset(f, 0, sizeof(*f));
+	f->slot = slot;
+	f->device = ctx->ingress_ifindex;
+	f->length = has_frags ? bpf_xdp_get_buff_len(ctx) : end - data;
+	reason = read_frame(ctx, f);
+	if (reason == R_ARP)
+		return finish(f, c, config, 0, R_ARP);
+	if (reason == R_UNPARSED)
+		return finish(f, c, config, config->unparsed == A_DROP, R_UNPARSED);
+	if (f->l3 && c->blocks) {
+		why = blocked(f, c->blocks);
+		if (why)
+			return finish(f, c, config, 1, why);
+	}
+	if (reason != R_RULE)
+		return finish(f, c, config, config->malformed == A_DROP, reason);
+	/* neighbour discovery: without it IPv6 ends */
+	if (f->has_icmp && f->family == 6 && WITHIN(f->icmp_type, 133, 137) && f->ttl == 255)
+		return finish(f, c, config, 0, R_ND);
+	if (!config->rules)
+		return finish(f, c, config, config->default_action == A_DROP, R_DEFAULT);
+	if (!find_rows(f, config))
+		return finish(f, c, config, 1, R_ENGINE);
+	bpf_tail_call(ctx, &again, 0);
+	return finish(f, c, config, 1, R_ENGINE);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What the firewall's program and its loader share. internal/firewall/compile
+ * writes these structures, internal/firewall/model says what they mean.
+ */
+#ifndef BEARCAT_FW_H
+#define BEARCAT_FW_H
+
+#define BPF_NO_PRESERVE_ACCESS_INDEX
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+
+#define WORDS 160 /* of a row: 10,240 rules */
+#define MAX_TAGS 4
+#define MAX_EXT 8
+#define STEPS 256 /* of the matcher in one program */
+#define BUCKETS 65536
+#define COUNTERS 20480 /* of the rules of two policies */
+
+/* Why a frame had its verdict; the names are in internal/firewall/reason.go. */
+enum reason {
+	R_DEFAULT,
+	R_RULE,
+	R_ALLOW,
+	R_BLOCK,
+	R_BAN,
+	R_ARP,
+	R_ND,
+	R_UNPARSED,
+	R_MONITOR,
+	R_ENGINE,
+	R_SHORT_ETH, /* the malformed ones begin here */
+	R_SHORT_TAG,
+	R_MANY_TAGS,
+	R_SHORT_IP4,
+	R_BAD_IP4,
+	R_SHORT_IP6,
+	R_BAD_IP6,
+	R_SHORT_EXT,
+	R_MANY_EXT,
+	R_TINY_FRAGMENT,
+	R_SHORT_L4,
+	R_BAD_TCP,
+	R_BAD_UDP,
+	R_COUNT,
+};
+#define R_MALFORMED R_SHORT_ETH
+
+enum action { A_PASS, A_DROP, A_COUNT, A_LIMIT };
+
+/* Conditions that are looked at rule by rule; the others are in the rows. */
+enum {
+	M_LENGTH = 1,
+	M_TTL = 2,
+	M_DSCP = 4,
+	M_TCP = 8,
+	M_ICMP_TYPE = 16,
+	M_ICMP_CODE = 32,
+	M_FRAGMENT = 64,
+	M_VLAN = 128,
+	M_MAC = 256,
+	M_DEVICE = 512,
+};
+
+enum { FRAG_NONE, FRAG_FIRST, FRAG_LATER };
+
+struct fw_rule {
+	u64 cost_ns;  /* limit: what a packet adds */
+	u64 burst_ns; /* limit: how far a source may be ahead */
+	u64 ban_ns;   /* ban the source for this long when the rule drops */
+	u32 counter;
+	u32 device;
+	u16 has;
+	u16 not_;
+	u16 length_lo, length_hi;
+	u16 vlan_lo, vlan_hi;
+	u8 ttl_lo, ttl_hi;
+	u8 dscp_lo, dscp_hi;
+	u8 tcp_set, tcp_unset;
+	u8 icmp_type_lo, icmp_type_hi;
+	u8 icmp_code_lo, icmp_code_hi;
+	u8 fragments; /* bits by FRAG_ */
+	u8 action;
+	u8 monitor;
+	u8 unproven; /* ban without a connection as proof */
+	u8 mac[6];
+};
+
+/* One policy: the heads of the tables in one slot. */
+struct fw_config {
+	u32 rules;
+	u32 words;
+	u32 any4[2], any6[2]; /* rows of addresses that no prefix covers */
+	u32 no_port[2];	      /* rows of frames without ports */
+	u32 prefixes[2];      /* nonzero where a v4 (1) or v6 (2) rule names prefixes */
+	u32 ports;	      /* nonzero where a rule names ports: 1 source, 2 destination */
+	u32 protocols[256];   /* rows */
+	u8 default_action;
+	u8 malformed;
+	u8 unparsed;
+	u8 monitor;
+};
+
+/* What holds over all policies. */
+struct fw_control {
+	u64 seed;
+	u64 blocks; /* which kinds of entries were ever added: see B_ */
+};
+
+enum { B_ADDR4 = 1, B_NET4 = 2, B_ADDR6 = 4, B_NET6 = 8, B_ALLOW4 = 16, B_ALLOW6 = 32, B_BAN = 64 };
+
+struct fw_block {
+	u64 until; /* on the boot clock, 0 for ever */
+	u64 hits;
+};
+
+struct fw_name {
+	u8 name[64];
+};
+
+struct fw_count {
+	u64 packets;
+	u64 bytes;
+	u64 over; /* limited, or would have been dropped but for monitor */
+};
+
+struct fw_frame {
+	u8 saddr[16]; /* IPv4 in the first four */
+	u8 daddr[16];
+	u32 length;
+	u32 device;
+	u16 sport, dport;
+	u16 vlan;
+	u8 has_vlan;
+	u8 has_ports;
+	u8 family; /* 4 or 6 */
+	u8 proto;
+	u8 has_tcp, tcp_flags;
+	u8 has_icmp, icmp_type, icmp_code;
+	u8 ttl, dscp, frag;
+	u8 mac[6];
+	u8 l3; /* addresses are known */
+	u8 pad[3];
+	u32 off, left;
+	/* where the matcher is, over tail calls */
+	u32 slot;
+	u32 word;
+	u32 row[5];
+	u64 bits;
+};
+
+#endif

@@ -1,0 +1,254 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/firewall"
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// As in fw.h: which kinds of entries there are.
+const (
+	flagAddr4 = 1 << iota
+	flagNet4
+	flagAddr6
+	flagNet6
+	flagAllow4
+	flagAllow6
+	flagBan
+)
+
+// Entry is a source on a list.
+type Entry struct {
+	Prefix netip.Prefix  `json:"prefix"`
+	Left   time.Duration `json:"left_ns,omitempty"` // 0: for ever
+	Hits   uint64        `json:"hits"`
+}
+
+// flag tells the program to look at a list.
+func (f *Firewall) flag(bit uint64) error {
+	c, err := f.control()
+	if err != nil || c.Blocks&bit != 0 {
+		return err
+	}
+	unlock, err := f.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if c, err = f.control(); err != nil {
+		return err
+	}
+	c.Blocks |= bit
+	if err := f.objs.Control.Put(uint32(0), &c); err != nil {
+		return fmt.Errorf("writing the control map: %w", err)
+	}
+	return nil
+}
+
+// place says in which map a prefix stands, and under which key.
+func (f *Firewall) place(p netip.Prefix, allow bool) (*ebpf.Map, any, uint64) {
+	m := &f.objs
+	k4, k6 := key4{Bits: uint32(p.Bits())}, key6{Bits: uint32(p.Bits())}
+	if p.Addr().Is4() {
+		k4.Addr = p.Addr().As4()
+		switch {
+		case allow:
+			return m.Allow4, &k4, flagAllow4
+		case p.IsSingleIP():
+			return m.Block4, &k4.Addr, flagAddr4
+		}
+		return m.Blocknet4, &k4, flagNet4
+	}
+	k6.Addr = p.Addr().As16()
+	switch {
+	case allow:
+		return m.Allow6, &k6, flagAllow6
+	case p.IsSingleIP():
+		return m.Block6, &k6.Addr, flagAddr6
+	}
+	return m.Blocknet6, &k6, flagNet6
+}
+
+func (f *Firewall) put(m *ebpf.Map, key any, flag uint64, p netip.Prefix, d time.Duration) error {
+	var b progFwBlock
+	if d > 0 {
+		now, err := bootNow()
+		if err != nil {
+			return err
+		}
+		b.Until = uint64(now + d)
+	}
+	if err := m.Put(key, &b); err != nil {
+		if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOSPC) {
+			return fmt.Errorf("the list is full, %s was not added: remove entries, or use prefixes", p)
+		}
+		return fmt.Errorf("adding %s: %w", p, err)
+	}
+	return f.flag(flag)
+}
+
+// Block drops what comes from p, for ever or for d. Only single addresses can
+// expire: an expired prefix would hide a wider one.
+func (f *Firewall) Block(p netip.Prefix, d time.Duration) error {
+	if d > 0 && !p.IsSingleIP() {
+		return fmt.Errorf("%s is not a single address: only those can be blocked for a time", p)
+	}
+	m, key, flag := f.place(p, false)
+	return f.put(m, key, flag, p, d)
+}
+
+// Allow makes that nothing well formed from p is dropped.
+func (f *Firewall) Allow(p netip.Prefix) error {
+	m, key, flag := f.place(p, true)
+	return f.put(m, key, flag, p, 0)
+}
+
+// Unblock takes p from the block list, Unallow from the allow list; false means
+// that it was not there.
+func (f *Firewall) Unblock(p netip.Prefix) (bool, error) {
+	m, key, _ := f.place(p, false)
+	return remove(m, key, p)
+}
+
+// Unallow takes p from the allow list; false means that it was not there.
+func (f *Firewall) Unallow(p netip.Prefix) (bool, error) {
+	m, key, _ := f.place(p, true)
+	return remove(m, key, p)
+}
+
+func remove(m *ebpf.Map, key any, p netip.Prefix) (bool, error) {
+	switch err := m.Delete(key); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return false, nil
+	default:
+		return false, fmt.Errorf("removing %s: %w", p, err)
+	}
+}
+
+// Ban drops what comes from a for d, which is at most firewall.MaxBan.
+func (f *Firewall) Ban(a netip.Addr, d time.Duration) error {
+	if d <= 0 || d > firewall.MaxBan {
+		return fmt.Errorf("a ban lasts up to %s, not %s", firewall.MaxBan, d)
+	}
+	return f.put(f.objs.Bans, &progAddr6{Addr: a.As16()}, flagBan, netip.PrefixFrom(a, a.BitLen()), d)
+}
+
+// Unban ends a ban; false means that there was none.
+func (f *Firewall) Unban(a netip.Addr) (bool, error) {
+	return remove(f.objs.Bans, &progAddr6{Addr: a.As16()}, netip.PrefixFrom(a, a.BitLen()))
+}
+
+// Blocked, Allowed and Bans give the lists in the order of addresses, and take out
+// what has expired.
+func (f *Firewall) Blocked() ([]Entry, error) {
+	m := &f.objs
+	return entries(map[*ebpf.Map]keyKind{m.Block4: addr4, m.Blocknet4: net4, m.Block6: addr6, m.Blocknet6: net6})
+}
+
+// Allowed gives the allow list.
+func (f *Firewall) Allowed() ([]Entry, error) {
+	return entries(map[*ebpf.Map]keyKind{f.objs.Allow4: net4, f.objs.Allow6: net6})
+}
+
+// Bans gives the bans that hold.
+func (f *Firewall) Bans() ([]Entry, error) {
+	return entries(map[*ebpf.Map]keyKind{f.objs.Bans: addr6})
+}
+
+type keyKind int
+
+const (
+	addr4 keyKind = iota
+	net4
+	addr6
+	net6
+)
+
+func (k keyKind) prefix(b []byte) netip.Prefix {
+	bits := -1
+	if k == net4 || k == net6 {
+		bits = int(b[0]) // up to 128, little-endian
+		b = b[4:]
+	}
+	a, _ := netip.AddrFromSlice(b)
+	if k == addr6 {
+		a = a.Unmap() // bans of IPv4 sources
+	}
+	if bits < 0 {
+		bits = a.BitLen()
+	}
+	return netip.PrefixFrom(a, bits)
+}
+
+func entries(maps map[*ebpf.Map]keyKind) ([]Entry, error) {
+	now, err := bootNow()
+	if err != nil {
+		return nil, err
+	}
+	var out []Entry
+	for m, kind := range maps {
+		var key []byte
+		var b progFwBlock
+		var old [][]byte
+		it := m.Iterate()
+		for it.Next(&key, &b) {
+			e := Entry{Prefix: kind.prefix(key), Hits: b.Hits}
+			if b.Until != 0 {
+				if e.Left = time.Duration(b.Until) - now; e.Left <= 0 {
+					old = append(old, slices.Clone(key))
+					continue
+				}
+			}
+			out = append(out, e)
+		}
+		if err := it.Err(); err != nil {
+			return nil, fmt.Errorf("reading a list: %w", err)
+		}
+		for _, key := range old {
+			if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+				return nil, fmt.Errorf("removing what has expired: %w", err)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Entry) int {
+		if c := a.Prefix.Addr().Compare(b.Prefix.Addr()); c != 0 {
+			return c
+		}
+		return a.Prefix.Bits() - b.Prefix.Bits()
+	})
+	return out, nil
+}
+
+// Flush empties the block list and the bans, and gives how many entries went.
+func (f *Firewall) Flush() (int, error) {
+	n := 0
+	blocked, err := f.Blocked()
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range blocked {
+		if _, err := f.Unblock(e.Prefix); err != nil {
+			return n, err
+		}
+		n++
+	}
+	bans, err := f.Bans()
+	if err != nil {
+		return n, err
+	}
+	for _, e := range bans {
+		if _, err := f.Unban(e.Prefix.Addr()); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}

@@ -1,0 +1,165 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* Counts the packets that the kernel drops, by why, where and what they were. */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define GROUPS 8192
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86dd
+#define NO_HEADER 0xffff
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct ns_common___bc {
+	unsigned int inum;
+};
+
+struct net___bc {
+	struct ns_common___bc ns;
+};
+
+typedef struct {
+	struct net___bc *net;
+} possible_net_t___bc;
+
+struct net_device___bc {
+	char name[16];
+	possible_net_t___bc nd_net;
+};
+
+struct sock_common___bc {
+	possible_net_t___bc skc_net;
+};
+
+struct sock___bc {
+	struct sock_common___bc __sk_common;
+};
+
+struct sk_buff___bc {
+	struct net_device___bc *dev;
+	struct sock___bc *sk;
+	u16 protocol;
+	u16 transport_header;
+	u16 network_header;
+	unsigned char *head;
+	unsigned int len;
+};
+
+#pragma clang attribute pop
+
+struct drop_key {
+	u64 location;
+	u32 reason;
+	u16 family; /* the Ethernet protocol */
+	u16 port;   /* where to, 0 where there is none */
+	u8 proto;   /* of IP */
+	char dev[15];
+};
+
+struct drop_count {
+	u64 packets;
+	u64 bytes;
+};
+
+const volatile u32 only_net = 0; /* a network namespace's number; 0 for all */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GROUPS);
+	__type(key, struct drop_key);
+	__type(value, struct drop_count);
+} drops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} lost SEC(".maps");
+
+/* The packet's protocol and the port that it goes to, from its own headers. */
+static __always_inline void read_headers(struct drop_key *key, struct sk_buff___bc *skb)
+{
+	unsigned char *head = BPF_CORE_READ(skb, head);
+	u16 net = BPF_CORE_READ(skb, network_header), transport = BPF_CORE_READ(skb, transport_header);
+	u16 port = 0;
+	u8 first = 0;
+
+	if (!head || net == NO_HEADER)
+		return;
+	if (key->family == ETH_P_IP) {
+		bpf_probe_read_kernel(&key->proto, 1, head + net + 9);
+		bpf_probe_read_kernel(&first, 1, head + net);
+		if (transport == NO_HEADER || transport <= net)
+			transport = net + (first & 15) * 4;
+	} else if (key->family == ETH_P_IPV6) {
+		bpf_probe_read_kernel(&key->proto, 1, head + net + 6);
+		if (transport == NO_HEADER || transport <= net)
+			transport = net + 40;
+	} else {
+		return;
+	}
+	if (key->proto == 6 || key->proto == 17 || key->proto == 132) {
+		bpf_probe_read_kernel(&port, 2, head + transport + 2);
+		key->port = bpf_ntohs(port);
+	}
+}
+
+static __always_inline int dropped(void *packet, void *location, u32 reason)
+{
+	struct sk_buff___bc *skb = packet;
+	struct net_device___bc *dev = BPF_CORE_READ(skb, dev);
+	struct sock___bc *sk = BPF_CORE_READ(skb, sk);
+	struct drop_key key = {};
+	struct drop_count none = {}, *c;
+	u32 zero = 0, net = 0;
+	u64 *n;
+
+	if (dev)
+		net = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+	else if (sk)
+		net = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (only_net && net != only_net)
+		return 0;
+	key.location = (u64)location;
+	key.reason = reason;
+	key.family = bpf_ntohs(BPF_CORE_READ(skb, protocol));
+	if (dev)
+		bpf_probe_read_kernel_str(key.dev, sizeof(key.dev), (void *)dev + bpf_core_field_offset(struct net_device___bc, name));
+	read_headers(&key, skb);
+	c = bpf_map_lookup_elem(&drops, &key);
+	if (!c) {
+		bpf_map_update_elem(&drops, &key, &none, BPF_NOEXIST);
+		c = bpf_map_lookup_elem(&drops, &key);
+	}
+	if (!c) {
+		n = bpf_map_lookup_elem(&lost, &zero);
+		if (n)
+			__sync_fetch_and_add(n, 1);
+		return 0;
+	}
+	__sync_fetch_and_add(&c->packets, 1);
+	__sync_fetch_and_add(&c->bytes, BPF_CORE_READ(skb, len));
+	return 0;
+}
+
+/* 5.17 gave the tracepoint a reason (commit c504e5c2f964 "net: skb: introduce
+ * kfree_skb_reason()"). */
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(drop_why, void *skb, void *location, u32 reason)
+{
+	return dropped(skb, location, reason);
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(drop_where, void *skb, void *location)
+{
+	return dropped(skb, location, 0);
+}

@@ -1,0 +1,237 @@
+// Package drop counts the packets that the kernel drops: why, where in the kernel, on
+// which device and what they were, beside the kernel's own counters.
+//
+// In comes a network namespace or none; out comes, after a while, a list of drops.
+// The programs are at the tracepoint kfree_skb. `bearcat drops` calls it.
+package drop
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+)
+
+// Options say what to count.
+type Options struct {
+	// Net is the number of a network namespace; 0 for all.
+	Net uint32
+}
+
+// Row counts the drops that have everything in common.
+type Row struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+	// Reason is the kernel's name for why, "" before 5.17, which has none.
+	Reason string `json:"reason,omitempty"`
+	// Place is the function of the kernel that dropped them, with an offset.
+	Place  string `json:"place"`
+	Device string `json:"device,omitempty"`
+	// Proto is "tcp", "udp", "icmp" and so on, or the Ethernet protocol; Port is
+	// where to, 0 where there is none.
+	Proto  string `json:"proto"`
+	Port   uint16 `json:"port,omitempty"`
+	Advice string `json:"advice,omitempty"`
+}
+
+// Counter is one of the kernel's own counts that rose meanwhile.
+type Counter struct {
+	Name string `json:"name"`
+	Rose uint64 `json:"rose"`
+}
+
+// Result is what was counted.
+type Result struct {
+	Took float64 `json:"took_s"`
+	Rows []Row   `json:"drops"`
+	// Packets is their sum.
+	Packets uint64 `json:"packets"`
+	// Counters are those of this network namespace and of the processors.
+	Counters []Counter `json:"counters"`
+	// Lost counts drops that found no room among the groups, Missed calls of the
+	// program that the kernel skipped.
+	Lost   uint64        `json:"lost"`
+	Missed uint64        `json:"missed"`
+	BPF    time.Duration `json:"bpf_ns,omitempty"`
+	Notes  []string      `json:"notes,omitempty"`
+}
+
+// Count runs the program until ctx ends, and reads what it counted.
+func Count(ctx context.Context, o Options) (*Result, error) {
+	spec, err := loadProg()
+	if err != nil {
+		return nil, fmt.Errorf("reading the program for drops: %w", err)
+	}
+	t, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	r := &Result{Rows: []Row{}, Counters: []Counter{}}
+	name, other := "drop_why", "drop_where"
+	reasons, err := reasonNames(t.Types())
+	if err != nil {
+		name, other = other, name
+		r.Notes = append(r.Notes, "this kernel gives no reasons for drops: look at the place")
+	}
+	delete(spec.Programs, other)
+	if err := spec.Variables["only_net"].Set(o.Net); err != nil {
+		return nil, fmt.Errorf("setting the program's namespace: %w", err)
+	}
+	coll, err := t.Load(spec, nil)
+	if err != nil {
+		return nil, fmt.Errorf("loading the program for drops: %w", errors.New(kernel.Verdict(err)))
+	}
+	defer coll.Close()
+	if stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err == nil {
+		defer func() { _ = stats.Close() }()
+	}
+	before := counters()
+	l, err := link.AttachTracing(link.TracingOptions{Program: coll.Programs[name]})
+	if err != nil {
+		return nil, fmt.Errorf("attaching the program for drops: %w", err)
+	}
+	begun := time.Now()
+	<-ctx.Done()
+	r.Took = time.Since(begun).Seconds()
+	if st, err := coll.Programs[name].Stats(); err == nil {
+		r.BPF, r.Missed = st.Runtime, st.RecursionMisses
+	}
+	_ = l.Close()
+	r.Counters = rose(before, counters())
+	return r, r.read(coll, reasons)
+}
+
+// reasonNames are the names of reasons by number; an error where the kernel gives none.
+func reasonNames(types *btf.Cache) (map[uint32]string, error) {
+	spec, err := types.Kernel()
+	if err != nil {
+		return nil, err
+	}
+	var enum *btf.Enum
+	if err := spec.TypeByName("skb_drop_reason", &enum); err != nil {
+		return nil, err
+	}
+	out := map[uint32]string{}
+	for _, v := range enum.Values {
+		n := strings.TrimPrefix(v.Name, "SKB_DROP_REASON_")
+		if strings.HasPrefix(n, "SUBSYS") || n == "MAX" || n == "SUBSYS_MASK" {
+			continue
+		}
+		out[uint32(v.Value)] = strings.TrimPrefix(n, "SKB_")
+	}
+	return out, nil
+}
+
+func (r *Result) read(coll *ebpf.Collection, reasons map[uint32]string) error {
+	if err := coll.Maps["lost"].Lookup(uint32(0), &r.Lost); err != nil {
+		return fmt.Errorf("reading what was lost: %w", err)
+	}
+	symbols, err := readSymbols("/proc/kallsyms")
+	if err != nil {
+		r.Notes = append(r.Notes, err.Error())
+	}
+	var key progDropKey
+	var c progDropCount
+	it := coll.Maps["drops"].Iterate()
+	for it.Next(&key, &c) {
+		row := Row{Packets: c.Packets, Bytes: c.Bytes, Place: symbols.name(key.Location), Device: text(key.Dev[:]), Proto: protocol(key.Family, key.Proto), Port: key.Port}
+		if reasons != nil {
+			if row.Reason = reasons[key.Reason]; row.Reason == "" {
+				row.Reason = "reason " + strconv.FormatUint(uint64(key.Reason), 10)
+			}
+			row.Advice = advice(row.Reason)
+		}
+		r.Packets += c.Packets
+		r.Rows = append(r.Rows, row)
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("reading the drops: %w", err)
+	}
+	slices.SortFunc(r.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Place, b.Place), cmp.Compare(a.Port, b.Port))
+	})
+	return nil
+}
+
+func text[T ~int8 | ~uint8](b []T) string {
+	var out []byte
+	for _, c := range b {
+		if c == 0 {
+			break
+		}
+		out = append(out, byte(c))
+	}
+	return string(out)
+}
+
+// protocol names what a packet was.
+func protocol(family uint16, proto uint8) string {
+	switch family {
+	case 0x0800, 0x86dd:
+		switch proto {
+		case 1:
+			return "icmp"
+		case 6:
+			return "tcp"
+		case 17:
+			return "udp"
+		case 58:
+			return "icmpv6"
+		case 132:
+			return "sctp"
+		}
+		return "ip " + strconv.Itoa(int(proto))
+	case 0x0806:
+		return "arp"
+	case 0:
+		return "none"
+	}
+	return fmt.Sprintf("0x%04x", family)
+}
+
+// advice says what to do about a reason that has a usual one.
+func advice(reason string) string {
+	return map[string]string{
+		"NO_SOCKET":            "nobody listens there: a service is down, or somebody scans",
+		"SOCKET_RCVBUFF":       "the program reads too slowly: raise net.core.rmem_max and its buffer",
+		"PROTO_MEM":            "the protocol is out of memory: net.ipv4.udp_mem, net.ipv4.tcp_mem",
+		"NETFILTER_DROP":       "a rule of nftables or iptables: nft list ruleset",
+		"XDP":                  "an XDP program: bearcat fw stats, bearcat show bpf",
+		"TC_INGRESS":           "a tc filter: tc filter show",
+		"QDISC_DROP":           "the device's queue is full: tc -s qdisc",
+		"FULL_RING":            "the device's ring is full: ethtool -g",
+		"CPU_BACKLOG":          "the processor's backlog is full: net.core.netdev_max_backlog",
+		"IP_RPFILTER":          "the way back is another one: net.ipv4.conf.*.rp_filter",
+		"TCP_CSUM":             "wrong checksum: a bad cable or offload",
+		"UDP_CSUM":             "wrong checksum: a bad cable or offload",
+		"IP_CSUM":              "wrong checksum: a bad cable or offload",
+		"SOCKET_FILTER":        "a filter on the socket",
+		"NEIGH_FAILED":         "no answer to ARP or neighbour discovery: the host is down or in another network",
+		"IP_OUTNOROUTES":       "there is no route: ip route get",
+		"TCP_OVERWINDOW":       "data beyond the window, as after a lost packet",
+		"TCP_OLD_DATA":         "data that came twice",
+		"OTHERHOST":            "for another host: the device takes all packets",
+		"TCP_LISTEN_OVERFLOW":  "the listener's queue is full: net.core.somaxconn and its backlog",
+		"IP_INADDRERRORS":      "an address that is none of this host's",
+		"UNHANDLED_PROTO":      "nobody handles the protocol",
+		"DEV_READY":            "the device is down",
+		"TCP_INVALID_SEQUENCE": "a sequence number outside the window",
+		"TCP_INVALID_SYN":      "a SYN within a connection",
+		"TCP_RESET":            "a reset ended the connection",
+		"IPV6DISABLED":         "IPv6 is off on the device",
+		"BPF_CGROUP_EGRESS":    "a BPF program of a control group: bearcat show bpf",
+		"IP_NOPROTO":           "nobody handles the protocol",
+	}[reason]
+}

@@ -1,0 +1,122 @@
+package drop
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// symbols are the functions of the kernel, by address.
+type symbols []symbol
+
+type symbol struct {
+	addr uint64
+	name string
+}
+
+// readSymbols reads the kernel's functions.
+func readSymbols(path string) (symbols, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("the kernel's functions have no names here: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	var out symbols
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		w := strings.Fields(lines.Text())
+		if len(w) < 3 || !strings.ContainsAny(w[1], "tTwW") {
+			continue
+		}
+		addr, err := strconv.ParseUint(w[0], 16, 64)
+		if err != nil || addr == 0 {
+			continue
+		}
+		name := w[2]
+		if len(w) > 3 {
+			name += " " + w[3]
+		}
+		out = append(out, symbol{addr, name})
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("the kernel hides where its functions are: sysctl kernel.kptr_restrict=0 shows names of places")
+	}
+	slices.SortFunc(out, func(a, b symbol) int { return cmp.Compare(a.addr, b.addr) })
+	return out, lines.Err()
+}
+
+// name writes an address as a function and an offset.
+func (s symbols) name(addr uint64) string {
+	i, found := slices.BinarySearchFunc(s, addr, func(x symbol, a uint64) int { return cmp.Compare(x.addr, a) })
+	if !found {
+		i--
+	}
+	if i < 0 {
+		return fmt.Sprintf("%#x", addr)
+	}
+	return fmt.Sprintf("%s+%#x", s[i].name, addr-s[i].addr)
+}
+
+// counters reads the kernel's own counts of what it drops, by name.
+func counters() map[string]uint64 {
+	out := map[string]uint64{}
+	for _, path := range []string{"/proc/self/net/snmp", "/proc/self/net/netstat"} {
+		if b, err := os.ReadFile(path); err == nil {
+			parseSNMP(string(b), out)
+		}
+	}
+	if b, err := os.ReadFile("/proc/self/net/snmp6"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if w := strings.Fields(line); len(w) == 2 {
+				if n, err := strconv.ParseUint(w[1], 10, 64); err == nil {
+					out[w[0]] = n
+				}
+			}
+		}
+	}
+	if b, err := os.ReadFile("/proc/net/softnet_stat"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if w := strings.Fields(line); len(w) > 1 {
+				if n, err := strconv.ParseUint(w[1], 16, 64); err == nil {
+					out["softnet.dropped"] += n
+				}
+			}
+		}
+	}
+	return out
+}
+
+// parseSNMP reads pairs of lines: names and values, both behind "Group:".
+func parseSNMP(text string, out map[string]uint64) {
+	lines := strings.Split(text, "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+		if len(names) == 0 || len(values) == 0 || names[0] != values[0] {
+			continue
+		}
+		for k := 1; k < min(len(names), len(values)); k++ {
+			if n, err := strconv.ParseUint(values[k], 10, 64); err == nil {
+				out[strings.TrimSuffix(names[0], ":")+"."+names[k]] = n
+			}
+		}
+	}
+}
+
+// dropping are parts of names of counters that tell of drops.
+var dropping = []string{"Drop", "Discard", "Err", "NoPorts", "NoRoutes", "Overflow", "dropped", "Prune", "Unknown", "Hdr"}
+
+// rose returns the counters of drops that rose.
+func rose(before, after map[string]uint64) []Counter {
+	out := []Counter{}
+	for name, n := range after {
+		if n > before[name] && slices.ContainsFunc(dropping, func(part string) bool { return strings.Contains(name, part) }) {
+			out = append(out, Counter{name, n - before[name]})
+		}
+	}
+	slices.SortFunc(out, func(a, b Counter) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}

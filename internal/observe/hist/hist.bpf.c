@@ -1,0 +1,392 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Times, gathered into histograms in the kernel: of waiting for a processor, of
+ * running, of being away from it, of interrupts and of system calls. One object holds
+ * the programs of all kinds; the loader keeps those of one.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Four slots for each power of two, of nanoseconds. */
+#define SUB 4
+#define SLOTS (64 * SUB)
+#define GROUPS 2048
+#define TASKS 32768
+
+enum hist_by { BY_ALL, BY_PROCESS, BY_CPU, BY_OWN };
+
+struct hist_key {
+	u32 id;
+	char name[16];
+};
+
+struct hist {
+	u64 count;
+	u64 sum;
+	u64 max;
+	u64 slot[SLOTS];
+};
+
+struct begun {
+	u64 at;
+	u64 what; /* the call's number */
+};
+
+const volatile u32 by = BY_ALL;
+const volatile u32 only_tgid = 0;
+const volatile u32 only_comm_len = 0;
+const volatile char only_comm[16] = {};
+const volatile u32 own = 0; /* the observer's process, which is left out */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GROUPS);
+	__type(key, struct hist_key);
+	__type(value, struct hist);
+} hists SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TASKS);
+	__type(key, u32);
+	__type(value, struct begun);
+} begun SEC(".maps");
+
+/* By processor: what an interrupt needs, and what idle time would. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct begun);
+} on_cpu SEC(".maps");
+
+/* An empty histogram to begin from, which is too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct hist);
+} empty SEC(".maps");
+
+enum { LOST_GROUP, LOST_TASK, NLOST };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NLOST);
+	__type(key, u32);
+	__type(value, u64);
+} lost SEC(".maps");
+
+static __always_inline void count_lost(u32 what)
+{
+	u64 *n = bpf_map_lookup_elem(&lost, &what);
+
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+static __always_inline u32 slot_of(u64 ns)
+{
+	u32 log = 0, v;
+
+	if (ns < SUB)
+		return ns;
+	if (ns >> 32) {
+		log = 32;
+		v = ns >> 32;
+	} else {
+		v = ns;
+	}
+	if (v >> 16) {
+		log += 16;
+		v >>= 16;
+	}
+	if (v >> 8) {
+		log += 8;
+		v >>= 8;
+	}
+	if (v >> 4) {
+		log += 4;
+		v >>= 4;
+	}
+	if (v >> 2) {
+		log += 2;
+		v >>= 2;
+	}
+	log += v >> 1;
+	return log * SUB + ((ns >> (log - 2)) & (SUB - 1));
+}
+
+static __always_inline void add(struct hist_key *key, u64 ns)
+{
+	struct hist *h = bpf_map_lookup_elem(&hists, key), *none;
+	u32 zero = 0, slot;
+
+	if (!h) {
+		none = bpf_map_lookup_elem(&empty, &zero);
+		if (!none)
+			return;
+		bpf_map_update_elem(&hists, key, none, BPF_NOEXIST);
+		h = bpf_map_lookup_elem(&hists, key);
+		if (!h) {
+			count_lost(LOST_GROUP);
+			return;
+		}
+	}
+	slot = slot_of(ns);
+	if (slot >= SLOTS)
+		return;
+	__sync_fetch_and_add(&h->slot[slot], 1);
+	__sync_fetch_and_add(&h->count, 1);
+	__sync_fetch_and_add(&h->sum, ns);
+	if (ns > h->max)
+		h->max = ns;
+}
+
+/* Whether a task is among those that are asked for. */
+static __always_inline bool wanted(struct task_struct *t)
+{
+	if (t->pid == 0 || t->tgid == own)
+		return false;
+	if (only_tgid && t->tgid != only_tgid)
+		return false;
+	for (u32 i = 0; i < 16 && i < only_comm_len; i++)
+		if (t->comm[i] != only_comm[i])
+			return false;
+	return only_comm_len == 0 || only_comm_len >= 15 || t->comm[only_comm_len & 15] == 0;
+}
+
+static __always_inline void add_for(struct task_struct *t, u64 ns)
+{
+	struct hist_key key = {};
+
+	if (by == BY_PROCESS) {
+		key.id = t->tgid;
+		BPF_CORE_READ_INTO(&key.name, t, group_leader, comm);
+	} else if (by == BY_CPU) {
+		key.id = bpf_get_smp_processor_id();
+	}
+	add(&key, ns);
+}
+
+static __always_inline void begin(u32 pid, u64 what)
+{
+	struct begun b = { .at = bpf_ktime_get_ns(), .what = what };
+
+	if (bpf_map_update_elem(&begun, &pid, &b, BPF_ANY))
+		count_lost(LOST_TASK);
+}
+
+/* The time since begin, 0 where there was none. */
+static __always_inline u64 end(u32 pid, u64 *what)
+{
+	struct begun *b = bpf_map_lookup_elem(&begun, &pid);
+	u64 at, now;
+
+	if (!b)
+		return 0;
+	at = b->at;
+	now = bpf_ktime_get_ns();
+	if (what)
+		*what = b->what;
+	/* A delete may be refused where the map's lock is held below this program: the
+	 * time must not count again. */
+	b->at = 0;
+	bpf_map_delete_elem(&begun, &pid);
+	return at && now > at ? now - at : 0;
+}
+
+struct task_struct___new {
+	unsigned int __state;
+} __attribute__((preserve_access_index));
+
+struct task_struct___old {
+	long state;
+} __attribute__((preserve_access_index));
+
+/* 5.14 renamed the state (commit 2f064a59a11f "sched: Change task_struct::state"). */
+static __always_inline bool runnable(struct task_struct *t)
+{
+	if (bpf_core_field_exists(((struct task_struct___new *)0)->__state))
+		return BPF_CORE_READ((struct task_struct___new *)t, __state) == 0;
+	return BPF_CORE_READ((struct task_struct___old *)t, state) == 0;
+}
+
+/* runq: from being made runnable, or put off the processor while runnable, to running. */
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(runq_wakeup, struct task_struct *p)
+{
+	if (wanted(p))
+		begin(p->pid, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(runq_wakeup_new, struct task_struct *p)
+{
+	if (wanted(p))
+		begin(p->pid, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(runq_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	u64 ns;
+
+	if (wanted(prev) && (preempt || runnable(prev)))
+		begin(prev->pid, 0);
+	if (wanted(next)) {
+		ns = end(next->pid, NULL);
+		if (ns)
+			add_for(next, ns);
+	}
+	return 0;
+}
+
+/* oncpu: from being put on the processor to leaving it. */
+SEC("tp_btf/sched_switch")
+int BPF_PROG(oncpu_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	u64 ns;
+
+	if (wanted(prev)) {
+		ns = end(prev->pid, NULL);
+		if (ns)
+			add_for(prev, ns);
+	}
+	if (wanted(next))
+		begin(next->pid, 0);
+	return 0;
+}
+
+/* offcpu: from leaving the processor to be put on one again. */
+SEC("tp_btf/sched_switch")
+int BPF_PROG(offcpu_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	u64 ns;
+
+	if (wanted(prev))
+		begin(prev->pid, 0);
+	if (wanted(next)) {
+		ns = end(next->pid, NULL);
+		if (ns)
+			add_for(next, ns);
+	}
+	return 0;
+}
+
+static __always_inline int irq_begin(u32 which)
+{
+	struct begun *b = bpf_map_lookup_elem(&on_cpu, &which);
+
+	if (b)
+		b->at = bpf_ktime_get_ns();
+	return 0;
+}
+
+static __always_inline int irq_end(u32 which, u32 id, const char *name)
+{
+	struct begun *b = bpf_map_lookup_elem(&on_cpu, &which);
+	struct hist_key key = {};
+
+	if (!b || !b->at)
+		return 0;
+	if (by == BY_OWN) {
+		key.id = id;
+		if (name)
+			bpf_probe_read_kernel_str(key.name, sizeof(key.name), name);
+	} else if (by == BY_CPU) {
+		key.id = bpf_get_smp_processor_id();
+	}
+	add(&key, bpf_ktime_get_ns() - b->at);
+	b->at = 0;
+	return 0;
+}
+
+SEC("tp_btf/softirq_entry")
+int BPF_PROG(softirq_begin, unsigned int vec)
+{
+	return irq_begin(0);
+}
+
+SEC("tp_btf/softirq_exit")
+int BPF_PROG(softirq_end, unsigned int vec)
+{
+	return irq_end(0, vec, NULL);
+}
+
+struct irqaction {
+	const char *name;
+} __attribute__((preserve_access_index));
+
+SEC("tp_btf/irq_handler_entry")
+int BPF_PROG(irq_handler_begin, int irq, struct irqaction *action)
+{
+	return irq_begin(1);
+}
+
+SEC("tp_btf/irq_handler_exit")
+int BPF_PROG(irq_handler_end, int irq, struct irqaction *action)
+{
+	return irq_end(1, irq, BPF_CORE_READ(action, name));
+}
+
+/* As wanted, for the current task. */
+static __always_inline bool current_wanted(u32 tgid)
+{
+	char comm[16];
+
+	if (tgid == own || (only_tgid && tgid != only_tgid))
+		return false;
+	if (only_comm_len == 0)
+		return true;
+	bpf_get_current_comm(comm, sizeof(comm));
+	for (u32 i = 0; i < 16 && i < only_comm_len; i++)
+		if (comm[i] != only_comm[i])
+			return false;
+	return only_comm_len >= 15 || comm[only_comm_len & 15] == 0;
+}
+
+/* syscall: from entry to return. */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(syscall_begin, struct pt_regs *regs, long id)
+{
+	u64 who = bpf_get_current_pid_tgid();
+
+	if (current_wanted(who >> 32))
+		begin((u32)who, id);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(syscall_end, struct pt_regs *regs, long ret)
+{
+	u64 who = bpf_get_current_pid_tgid();
+	struct hist_key key = {};
+	u64 ns, what = 0;
+
+	if (!current_wanted(who >> 32))
+		return 0;
+	ns = end((u32)who, &what);
+	if (!ns)
+		return 0;
+	if (by == BY_OWN) {
+		key.id = what;
+	} else if (by == BY_PROCESS) {
+		key.id = who >> 32;
+		bpf_get_current_comm(key.name, sizeof(key.name));
+	} else if (by == BY_CPU) {
+		key.id = bpf_get_smp_processor_id();
+	}
+	add(&key, ns);
+	return 0;
+}
+
+const struct hist_key *unused_key __attribute__((unused));

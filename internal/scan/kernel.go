@@ -1,0 +1,151 @@
+package scan
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
+)
+
+// dangerous are the helpers with which a BPF program changes more than it sees.
+var dangerous = map[string]string{
+	"probe_write_user": "writes to the memory of processes", "override_return": "changes what kernel functions return",
+	"send_signal": "kills processes", "send_signal_thread": "kills threads",
+}
+
+// bpfPrograms looks at the helpers of all loaded programs.
+func bpfPrograms(_ *Host) ([]Finding, error) {
+	all, err := host.ReadBPF()
+	if err != nil {
+		return nil, err
+	}
+	var out []Finding
+	for _, p := range all.Programs {
+		for _, helper := range p.Helpers {
+			does := dangerous[strings.TrimPrefix(helper, "bpf_")]
+			if does == "" {
+				continue
+			}
+			var who []string
+			for _, x := range p.Held {
+				who = append(who, x.String())
+			}
+			held := strings.Join(append(who, p.Pins...), ", ")
+			if held == "" {
+				held = "nobody that can be seen"
+			}
+			out = append(out, Finding{
+				What: fmt.Sprintf("BPF program %d %q of type %s %s", p.ID, p.Name, p.Type, does), Sure: Likely, subject: strconv.FormatUint(uint64(p.ID), 10) + helper,
+				Evidence: fmt.Sprintf("it calls %s; attached to %s; held by %s", helper, orNothing(strings.Join(p.Attached, ", ")), held),
+				Do:       "If it is no tool of yours for security or tracing, end who holds it, remove its pins, and take what the host told meanwhile for false.",
+			})
+		}
+	}
+	if len(all.Notes) > 0 && len(all.Programs) == 0 {
+		return out, errors.New(strings.Join(all.Notes, "; "))
+	}
+	return out, nil
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
+}
+
+// hiddenModules compares the lists of modules with each other.
+func hiddenModules(_ *Host) ([]Finding, error) {
+	all, err := host.ReadModules()
+	if err != nil {
+		return nil, err
+	}
+	const do = "Take the host for taken over: keep its memory if you can, and install it anew."
+	var out []Finding
+	known := map[string]bool{}
+	for _, m := range all.Modules {
+		known[m.Name] = true
+		if m.InProc && m.InSysfs {
+			continue
+		}
+		has, lacks := "/proc/modules", "/sys/module"
+		if m.InSysfs {
+			has, lacks = lacks, has
+		}
+		out = append(out, Finding{What: "kernel module " + m.Name + " is hidden", Evidence: has + " has it and " + lacks + " does not", Sure: Certain, subject: m.Name, Do: do})
+	}
+	symbols, err := moduleSymbols("/proc/kallsyms")
+	if err != nil {
+		return out, err
+	}
+	for name, symbol := range symbols {
+		if !known[name] {
+			out = append(out, Finding{What: "kernel module " + name + " is hidden", Evidence: "the kernel has symbols of it, such as " + symbol + ", and neither /proc/modules nor /sys/module has it",
+				Sure: Certain, subject: name, Do: do})
+		}
+	}
+	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.subject, b.subject) })
+	return out, nil
+}
+
+// moduleSymbols returns a symbol of each module that the kernel's table has.
+func moduleSymbols(path string) (map[string]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	out := map[string]string{}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		w := strings.Fields(lines.Text())
+		if len(w) != 4 || !strings.HasPrefix(w[3], "[") {
+			continue
+		}
+		name := strings.Trim(w[3], "[]")
+		// what is no module: programs, and trampolines of the kernel's own
+		if name == "bpf" || strings.HasPrefix(name, "__builtin") {
+			continue
+		}
+		out[name] = w[2]
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
+	}
+	return out, nil
+}
+
+// listing are parts of names of functions through which files, processes, connections
+// and log entries are listed.
+var listing = []string{"getdents", "filldir", "iterate_dir", "proc_pid_readdir", "seq_show", "tcp4_seq_show", "tcp6_seq_show", "udp4_seq_show", "sys_kill", "packet_rcv",
+	"vfs_readdir", "next_tgid", "find_ge_pid", "audit_log_start", "syslog_print"}
+
+// listingHooks looks for probes on such functions.
+func listingHooks(_ *Host) ([]Finding, error) {
+	all, err := host.ReadHooks()
+	if err != nil {
+		return nil, err
+	}
+	var out []Finding
+	for _, x := range all.Hooks {
+		if x.Kind == "event" || x.Kind == "tracer" || x.Kind == "uprobe event" {
+			continue
+		}
+		if !slices.ContainsFunc(listing, func(part string) bool { return strings.Contains(x.Place, part) }) {
+			continue
+		}
+		out = append(out, Finding{
+			What: "a " + x.Kind + " is on " + x.Place + ", through which the kernel lists what there is", Evidence: orNothing(x.Detail), Sure: Likely, Path: x.Place, subject: x.Kind + x.Place,
+			Do: "If nobody traces the kernel, compare bearcat show proc and bearcat show module with ps and lsmod, and see who made it: bearcat show hook.",
+		})
+	}
+	if len(all.Hooks) == 0 && len(all.Notes) > 0 {
+		return nil, errors.New(strings.Join(all.Notes, "; "))
+	}
+	return out, nil
+}

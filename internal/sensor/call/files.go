@@ -1,0 +1,90 @@
+package call
+
+import (
+	"fmt"
+	"io"
+	"unsafe"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/sensor"
+	"github.com/cilium/ebpf/link"
+)
+
+// Bits of the kernel's f_mode.
+const (
+	fmodeRead  = 1
+	fmodeWrite = 2
+)
+
+// OpenFile is an open file of a process as the kernel has it.
+type OpenFile struct {
+	Key event.Key
+	// Tid is the thread whose descriptor it is, where a thread has some of its own;
+	// else it is the process's pid.
+	Tid uint32
+	FD  *event.FD
+	// Pos is the position in bytes, Flags are those of open(2).
+	Pos         int64
+	Flags       uint32
+	Read, Write bool
+}
+
+// ListFiles calls fn for each open file of each process, as the kernel walks them:
+// processes in the order of their pids, descriptors in that of their numbers. What
+// opens and closes meanwhile may be there or not.
+func ListFiles(t *kernel.Transport, fn func(OpenFile)) error {
+	spec, err := loadFiles()
+	if err != nil {
+		return fmt.Errorf("reading the program that lists files: %w", err)
+	}
+	coll, err := t.Load(spec, nil)
+	if err != nil {
+		return fmt.Errorf("loading the program that lists files: %w", err)
+	}
+	defer coll.Close()
+	it, err := link.AttachIter(link.IterOptions{Program: coll.Programs["bc_on_file"]})
+	if err != nil {
+		return fmt.Errorf("attaching the iterator of files: %w", err)
+	}
+	defer func() { _ = it.Close() }()
+	rd, err := it.Open()
+	if err != nil {
+		return fmt.Errorf("opening the iterator of files: %w", err)
+	}
+	defer func() { _ = rd.Close() }()
+	raw, err := io.ReadAll(rd)
+	if err != nil {
+		return fmt.Errorf("reading the iterator of files: %w", err)
+	}
+	return decodeFiles(raw, fn)
+}
+
+// decodeFiles takes the iterator's records apart.
+func decodeFiles(raw []byte, fn func(OpenFile)) error {
+	d := newDecoder()
+	for len(raw) > 0 {
+		var h filesBcListed
+		if !sensor.Fixed(raw, &h) || int(h.Len) < int(unsafe.Sizeof(h)) || uint64(h.Len) > uint64(len(raw)) {
+			return fmt.Errorf("decoding the list of files: %d bytes are left, which are no record", len(raw))
+		}
+		body := raw[unsafe.Sizeof(h):h.Len]
+		raw = raw[h.Len:]
+		var sec progBcSec
+		if !sensor.Fixed(body, &sec) || sec.Tag != secFD || uint64(sec.Len) > uint64(len(body))-uint64(unsafe.Sizeof(sec)) {
+			return fmt.Errorf("decoding the list of files: descriptor of process %d has no section", h.Key.Pid)
+		}
+		body = body[unsafe.Sizeof(sec):][:sec.Len]
+		fd, _, err := d.fd(body)
+		if err != nil {
+			return err
+		}
+		var o progBcFd
+		sensor.Fixed(body, &o)
+		fn(OpenFile{
+			Key: event.Key{Pid: h.Key.Pid, Start: h.Key.Start}, Tid: h.Tid, FD: fd, Pos: h.Pos, Flags: o.Fflags,
+			Read: o.Fmode&fmodeRead != 0, Write: o.Fmode&fmodeWrite != 0,
+		})
+	}
+	return nil
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Which opens are of interest by their path. It is checked before anything of
+ * an open is written: against the last component's name, its end, and the first
+ * two components (event.PathFilter says the same in Go). Whatever cannot be read
+ * or is too long for these checks counts as wanted.
+ */
+#ifndef BEARCAT_OPENPATH_H
+#define BEARCAT_OPENPATH_H
+
+#include "call.h"
+#include "path.h"
+
+#define BC_NAME 32 /* bytes of a component, with a zero behind it */
+#define BC_RAW 256 /* bytes of a caller's path */
+#define BC_TOP_STEPS 64
+#define BC_MOUNT_STEPS 8
+
+/* Names of last components, and their ends from the last dot on, with the kinds
+ * of opens (enum bc_open) that want them. */
+struct bc_open_name {
+	char name[BC_NAME];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct bc_open_name);
+	__type(value, u32);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} open_names SEC(".maps");
+
+/* The first component and the second, or nothing for any. */
+struct bc_open_top {
+	char first[BC_NAME];
+	char second[BC_NAME];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct bc_open_top);
+	__type(value, u32);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} open_tops SEC(".maps");
+
+/* What lies in the part of scratch that no record uses. */
+struct bc_open_scratch {
+	struct bc_open_top top;
+	char name[2 * BC_NAME]; /* zeros behind it, for its end as a key */
+	u64 raw[BC_RAW / 8];
+	u64 behind[BC_NAME / 8];
+};
+
+static __always_inline struct bc_open_scratch *bc_open_area(struct bc_scratch *s)
+{
+	return (struct bc_open_scratch *)&s->data[BC_BUF];
+}
+
+static __always_inline bool bc_name_wanted(void *key, u32 kind)
+{
+	u32 *kinds = bpf_map_lookup_elem(&open_names, key);
+
+	return kinds && *kinds & kind;
+}
+
+/* Whether the last component, in o->name, is wanted for its name or its end. */
+static __always_inline bool bc_leaf_wanted(struct bc_open_scratch *o, u32 kind, u32 exts, u32 len)
+{
+	u64 dot = 0, is;
+
+	if (bc_name_wanted(o->name, kind))
+		return true;
+	if (!(exts & kind))
+		return false;
+	if (len >= BC_NAME)
+		return true;
+	/* 1 + where the last dot is; without branches, which the verifier would
+	 * follow one by one */
+	for (u64 i = 0; i < BC_NAME; i++) {
+		is = ((u64)(u8)(o->name[i] ^ '.') - 1) >> 63;
+		bc_opaque(is);
+		is &= 1;
+		dot = dot * (1 - is) + (i + 1) * is;
+	}
+	if (!dot)
+		return false;
+	dot = (dot - 1) & (BC_NAME - 1);
+	bc_opaque(dot);
+	dot &= BC_NAME - 1;
+	return bc_name_wanted(&o->name[dot], kind);
+}
+
+/* Whether the first components, in o->top, are wanted. */
+static __always_inline bool bc_tops_wanted(struct bc_open_scratch *o, u32 kind)
+{
+	u32 *kinds = bpf_map_lookup_elem(&open_tops, &o->top);
+
+	if (kinds && *kinds & kind)
+		return true;
+	if (!o->top.second[0])
+		return false;
+	__builtin_memset(o->top.second, 0, BC_NAME);
+	kinds = bpf_map_lookup_elem(&open_tops, &o->top);
+	return kinds && *kinds & kind;
+}
+
+/* Walks up from w.dentry in w.mnt, which is below the mount's root, and looks at
+ * the first components of the path. */
+__noinline int bc_open_walk(u32 slot, u32 kind)
+{
+	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
+	struct bc_open_scratch *o;
+	struct bc_mount mnt = {};
+	struct bc_dentry de = {};
+	const unsigned char *first = 0, *second = 0;
+	u64 d, m;
+	bool root = false;
+
+	if (!s)
+		return 1;
+	o = bc_open_area(s);
+	d = s->w.dentry;
+	m = s->w.mnt;
+	if (fix_read_mount(&mnt, m))
+		return 1;
+	for (int i = 0; i < BC_TOP_STEPS; i++) {
+		if (d == mnt.root) {
+			if (mnt.parent == m || !mnt.parent) {
+				root = true;
+				break;
+			}
+			d = mnt.mountpoint;
+			m = mnt.parent;
+			if (fix_read_mount(&mnt, m))
+				return 1;
+			continue;
+		}
+		if (fix_read_dentry(&de, d) || de.parent == d || !de.parent)
+			return 1;
+		second = first;
+		first = de.name.name;
+		d = de.parent;
+	}
+	if (!root || !first)
+		return 1;
+	__builtin_memset(&o->top, 0, sizeof(o->top));
+	if (bpf_probe_read_kernel_str(o->top.first, BC_NAME, first) < 0 ||
+	    (second && bpf_probe_read_kernel_str(o->top.second, BC_NAME, second) < 0))
+		return 1;
+	return bc_tops_wanted(o, kind);
+}
+
+/* Whether an open that succeeded is wanted by its file's path. */
+__noinline int bc_open_file(u32 slot, u32 kind)
+{
+	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
+	struct bc_settings *set = bc_get_settings();
+	struct bc_open_scratch *o;
+	struct bc_mount mnt = {};
+	struct bc_dentry de = {};
+	bool below = false;
+	u64 f, d, m;
+
+	if (!s || !set)
+		return 1;
+	f = s->w.file;
+	if (!f)
+		return 1;
+	d = (u64)BPF_CORE_READ((struct file *)f, f_path.dentry);
+	m = (u64)BPF_CORE_READ((struct file *)f, f_path.mnt) - bpf_core_field_offset(struct mount, mnt);
+	/* the root of a mount has the name of what it is mounted on */
+	for (int i = 0; i < BC_MOUNT_STEPS; i++) {
+		if (fix_read_mount(&mnt, m))
+			return 1;
+		if (d != mnt.root) {
+			below = true;
+			break;
+		}
+		if (mnt.parent == m || !mnt.parent)
+			return 1;
+		d = mnt.mountpoint;
+		m = mnt.parent;
+	}
+	if (!below || fix_read_dentry(&de, d) || de.parent == d)
+		return 1;
+	o = bc_open_area(s);
+	__builtin_memset(o->name, 0, sizeof(o->name));
+	if (bpf_probe_read_kernel_str(o->name, BC_NAME, de.name.name) < 0)
+		return 1;
+	if (bc_leaf_wanted(o, kind, set->exts, de.name.len))
+		return 1;
+	if (!(set->tops & kind))
+		return 0;
+	s->w.dentry = d;
+	s->w.mnt = m;
+	return bc_open_walk(slot, kind);
+}
+
+/* Whether there is ".." in the caller's path, of which len bytes are in o->raw. */
+static __always_inline bool bc_raw_dotdot(struct bc_open_scratch *o, u32 len)
+{
+	const u64 ones = 0x0101010101010101ull, low = ones * 0x7f;
+	u64 x, dots, last = 0;
+
+	for (u32 i = 0; i < BC_RAW / 8; i++) {
+		if (i * 8 >= len)
+			break;
+		x = o->raw[i] ^ ones * '.';
+		dots = ~(((x & low) + low) | x | low); /* the top bit of each dot's byte */
+		if (dots & (dots << 8 | last))
+			return true;
+		last = dots >> 56;
+	}
+	return false;
+}
+
+/* Whether an open that failed is wanted by the caller's path, of which len bytes
+ * are in scratch. Only plain absolute paths are looked at. */
+__noinline int bc_open_raw(u32 slot, u32 kind, u32 len)
+{
+	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
+	struct bc_settings *set = bc_get_settings();
+	u64 slash, dot, prev = 0, n = 0, leaf = 0, at2 = 0, at3 = 0, odd = 0, is, size;
+	struct bc_open_scratch *o;
+	char *raw;
+	u8 c;
+
+	if (!s || !set || len < 2 || len >= BC_RAW)
+		return 1;
+	o = bc_open_area(s);
+	raw = (char *)o->raw;
+	if (raw[0] != '/')
+		return 1;
+	/* without branches, which the verifier would follow one by one */
+	for (u64 i = 0; i < BC_RAW; i++) {
+		c = raw[i];
+		if (!c)
+			break;
+		slash = ((u64)(u8)(c ^ '/') - 1) >> 63;
+		dot = ((u64)(u8)(c ^ '.') - 1) >> 63;
+		bc_opaque(slash);
+		bc_opaque(dot);
+		slash &= 1;
+		dot &= 1;
+		odd |= prev & (slash | dot);
+		n += slash;
+		leaf = leaf * (1 - slash) + (i + 1) * slash;
+		is = (n ^ 2) - 1;
+		is = is >> 63 & slash;
+		at2 += is * i;
+		is = (n ^ 3) - 1;
+		is = is >> 63 & slash;
+		at3 += is * i;
+		prev = slash;
+	}
+	if (odd || prev)
+		return 1;
+	leaf &= BC_RAW - 1;
+	bc_opaque(leaf);
+	leaf &= BC_RAW - 1;
+	__builtin_memset(o->name, 0, sizeof(o->name));
+	bpf_probe_read_kernel(o->name, BC_NAME - 1, &raw[leaf]);
+	if (bc_leaf_wanted(o, kind, set->exts, len - leaf))
+		return 1;
+	if (!(set->tops & kind))
+		return 0;
+	__builtin_memset(&o->top, 0, sizeof(o->top));
+	size = (at2 ? at2 : len) - 1;
+	if (size > BC_NAME - 1)
+		size = BC_NAME - 1;
+	size &= BC_NAME - 1;
+	bc_opaque(size);
+	size &= BC_NAME - 1;
+	bpf_probe_read_kernel(o->top.first, size, &raw[1]);
+	if (at2) {
+		size = (at3 ? at3 : len) - at2 - 1;
+		if (size > BC_NAME - 1)
+			size = BC_NAME - 1;
+		size &= BC_NAME - 1;
+		bc_opaque(size);
+		size &= BC_NAME - 1;
+		at2 &= BC_RAW - 1;
+		bc_opaque(at2);
+		at2 &= BC_RAW - 1;
+		bpf_probe_read_kernel(o->top.second, size, &raw[at2 + 1]);
+	}
+	return bc_tops_wanted(o, kind);
+}
+
+/* Whether an open of a kind is wanted by its path. */
+__noinline int bc_open_path(u32 slot, u32 nr, u32 kind)
+{
+	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
+	struct bc_desc *d = bpf_map_lookup_elem(&calls, &nr);
+	struct bc_settings *set = bc_get_settings();
+	struct bc_open_scratch *o;
+	struct bc_call *r;
+	long n;
+
+	if (!s || !d || !set)
+		return 1;
+	r = (struct bc_call *)s->data;
+	n = 0;
+	if (r->ret < 0 || set->dotdot & kind) {
+		o = bc_open_area(s);
+		__builtin_memset(o->raw, 0, sizeof(o->raw) + sizeof(o->behind));
+		n = bpf_probe_read_user_str(o->raw, BC_RAW, (void *)bc_arg(r, d->path[0])) - 1;
+		if (n <= 0 || n >= BC_RAW - 1)
+			return 1;
+		if (set->dotdot & kind && bc_raw_dotdot(o, n))
+			return 1;
+	}
+	if (r->ret >= 0) {
+		s->w.file = bc_file_at(s->w.task, r->ret);
+		return bc_open_file(slot, kind);
+	}
+	/* openat2 may take the path from another root */
+	if (d->how != NO_ARG || bc_chrooted(s->w.task))
+		return 1;
+	return bc_open_raw(slot, kind, n);
+}
+
+#endif

@@ -1,0 +1,224 @@
+package sensor
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+	"unsafe"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+)
+
+// Flags of a path in a record (enum bc_path_flags).
+const (
+	PathCut      = 1
+	PathPseudo   = 2
+	PathAtRoot   = 4
+	PathUnlinked = 8
+)
+
+// Numbers of file systems and the type bits of modes, as in <linux/magic.h> and
+// <linux/stat.h>.
+const (
+	ModeType = 0o170000
+
+	TmpfsMagic     = 0x01021994
+	HugetlbfsMagic = 0x958458f6
+	OverlayMagic   = 0x794c7630
+	PipefsMagic    = 0x50495045
+	AnonInodeMagic = 0x09041934
+)
+
+// Fixed copies the fixed part of a record; false where raw is too short. The
+// copy keeps alignment out of the question.
+func Fixed[T any](raw []byte, to *T) bool {
+	size := int(unsafe.Sizeof(*to))
+	if len(raw) < size {
+		return false
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(to)), size), raw)
+	return true
+}
+
+// Strings keeps one copy of strings that come again and again, and turns paths
+// round. It belongs to one goroutine.
+type Strings struct {
+	seen    map[string]string
+	scratch []byte
+}
+
+const internMax = 8192
+
+// NewStrings returns an empty one.
+func NewStrings() Strings { return Strings{seen: make(map[string]string)} }
+
+// Get returns b as a string.
+func (i *Strings) Get(b []byte) string {
+	if s, ok := i.seen[string(b)]; ok {
+		return s
+	}
+	if len(i.seen) >= internMax {
+		clear(i.seen)
+	}
+	s := string(b)
+	if len(s) <= 512 {
+		i.seen[s] = s
+	}
+	return s
+}
+
+// Path turns a walk's "/leaf/parent/..." round. root is the path as seen from
+// the process's root where that differs.
+func (i *Strings) Path(b []byte, rootAt, flags uint32) (path, root string, unreachable bool) {
+	if flags&PathPseudo != 0 {
+		b = bytes.TrimPrefix(b, []byte("/"))
+		return i.Get(b), "", false
+	}
+	path = i.Get(i.Reverse(b, flags&PathCut != 0))
+	switch {
+	case flags&PathAtRoot == 0:
+		return path, "", flags&PathCut == 0
+	case int(rootAt) < len(b):
+		root = i.Get(i.Reverse(b[:rootAt], false))
+	}
+	return path, root, false
+}
+
+// Reverse writes the components in root-first order into a buffer that the next
+// call uses again.
+func (i *Strings) Reverse(b []byte, cut bool) []byte {
+	if len(b) == 0 {
+		return []byte("/")
+	}
+	out := i.scratch[:0]
+	if cut {
+		out = append(out, "..."...)
+	}
+	for end := len(b); end > 0; {
+		start := bytes.LastIndexByte(b[:end], '/')
+		if start < 0 {
+			start = 0
+			out = append(out, '/')
+		}
+		out = append(out, b[start:end]...)
+		end = start
+	}
+	i.scratch = out
+	return out
+}
+
+// CharKind tells terminals and the null device from other devices, by the
+// numbers of Documentation/admin-guide/devices.txt.
+func CharKind(major, minor uint32) event.StdioKind {
+	switch {
+	case major == 1 && minor == 3:
+		return event.StdioNull
+	case major >= 136 && major <= 143:
+		return event.StdioPty
+	case major == 4, major == 5, major == 229, major == 204:
+		return event.StdioTty
+	}
+	return event.StdioChar
+}
+
+// Addr4 is an IPv4 address as text, "" for 0.0.0.0.
+func Addr4(b [16]uint8) string {
+	a := netip.AddrFrom4([4]byte(b[:4]))
+	if a.IsUnspecified() {
+		return ""
+	}
+	return a.String()
+}
+
+// Addr6 is an IPv6 address as text, "" for ::.
+func Addr6(b [16]uint8) string {
+	a := netip.AddrFrom16(b)
+	if a.IsUnspecified() {
+		return ""
+	}
+	return a.String()
+}
+
+// UnixName shows an abstract name, which starts with a NUL byte, with an '@'.
+func UnixName(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	if b[0] == 0 {
+		return "@" + string(b[1:])
+	}
+	return string(UntilNul(b))
+}
+
+// SockFamily names an address family.
+func SockFamily(f uint16) string {
+	switch f {
+	case 1:
+		return "unix"
+	case 2:
+		return "ipv4"
+	case 10:
+		return "ipv6"
+	case 16:
+		return "netlink"
+	case 17:
+		return "packet"
+	case 40:
+		return "vsock"
+	}
+	return strconv.Itoa(int(f))
+}
+
+// SockType names a socket's type.
+func SockType(t uint16) string {
+	switch t {
+	case 1:
+		return "stream"
+	case 2:
+		return "dgram"
+	case 3:
+		return "raw"
+	case 5:
+		return "seqpacket"
+	}
+	return strconv.Itoa(int(t))
+}
+
+// SockProto names a protocol.
+func SockProto(p uint16) string {
+	switch p {
+	case 1:
+		return "icmp"
+	case 6, 262: // multipath TCP is TCP on the wire
+		return "tcp"
+	case 17:
+		return "udp"
+	case 58:
+		return "icmpv6"
+	case 132:
+		return "sctp"
+	case 255:
+		return "raw"
+	}
+	return strconv.Itoa(int(p))
+}
+
+// TCPState names a state of TCP.
+func TCPState(s uint16) string {
+	names := [...]string{1: "established", "syn_sent", "syn_recv", "fin_wait1", "fin_wait2", "time_wait", "close",
+		"close_wait", "last_ack", "listen", "closing", "new_syn_recv"}
+	if s > 0 && int(s) < len(names) {
+		return names[s]
+	}
+	return strconv.Itoa(int(s))
+}
+
+// UntilNul is b up to its first NUL byte.
+func UntilNul(b []byte) []byte {
+	for i, c := range b {
+		if c == 0 {
+			return b[:i]
+		}
+	}
+	return b
+}

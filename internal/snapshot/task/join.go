@@ -1,0 +1,107 @@
+package task
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+)
+
+// Holder is a descriptor of a process.
+type Holder struct {
+	Proc *event.Process
+	Num  int32
+}
+
+// Socket is a socket and who holds it.
+type Socket struct {
+	Inode   uint64
+	Sock    *event.Socket
+	Holders []Holder
+}
+
+// Sockets joins descriptors to sockets, in the order of family, protocol, ports and
+// addresses. Sockets that no process holds (any more) are not among them.
+func Sockets(files []File) []Socket {
+	at := map[uint64]int{}
+	var out []Socket
+	for _, f := range files {
+		if f.FD.Sock == nil {
+			continue
+		}
+		n := f.FD.Inode()
+		i, ok := at[n]
+		if !ok {
+			i = len(out)
+			at[n] = i
+			out = append(out, Socket{Inode: n, Sock: f.FD.Sock})
+		}
+		out[i].Holders = append(out[i].Holders, Holder{f.Proc, f.FD.Num})
+	}
+	slices.SortStableFunc(out, func(a, b Socket) int {
+		x, y := a.Sock, b.Sock
+		return cmp.Or(cmp.Compare(x.Family, y.Family), cmp.Compare(x.Proto, y.Proto), cmp.Compare(x.LocalPort, y.LocalPort),
+			cmp.Compare(x.Local, y.Local), cmp.Compare(x.Remote, y.Remote), cmp.Compare(x.RemotePort, y.RemotePort), cmp.Compare(a.Inode, b.Inode))
+	})
+	return out
+}
+
+// Pipe is a pipe or a FIFO and who holds which end.
+type Pipe struct {
+	Inode uint64
+	// Path is set for a FIFO.
+	Path             string
+	Readers, Writers []Holder
+}
+
+// Pipes joins descriptors to pipes, in the order of their inodes.
+func Pipes(files []File) []Pipe {
+	type key struct {
+		inode uint64
+		path  string
+	}
+	at := map[key]int{}
+	var out []Pipe
+	for _, f := range files {
+		if f.FD.Kind != event.StdioPipe && f.FD.Kind != event.StdioFifo {
+			continue
+		}
+		k := key{f.FD.Inode(), f.FD.File.Path}
+		i, ok := at[k]
+		if !ok {
+			i = len(out)
+			at[k] = i
+			out = append(out, Pipe{Inode: k.inode, Path: k.path})
+		}
+		h := Holder{f.Proc, f.FD.Num}
+		if f.Read {
+			out[i].Readers = append(out[i].Readers, h)
+		}
+		if f.Write {
+			out[i].Writers = append(out[i].Writers, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b Pipe) int { return cmp.Or(cmp.Compare(a.Inode, b.Inode), cmp.Compare(a.Path, b.Path)) })
+	return out
+}
+
+// Children lists the processes below each pid, in their order; those whose parent is
+// not in the list stand below 0.
+func Children(procs []*event.Process) map[uint32][]*event.Process {
+	here := map[uint32]bool{}
+	for _, p := range procs {
+		here[p.Pid] = true
+	}
+	out := map[uint32][]*event.Process{}
+	for _, p := range procs {
+		parent := p.PPid
+		if p.Parent != nil && p.Parent.Alive() {
+			parent = p.Parent.Pid
+		}
+		if !here[parent] || parent == p.Pid {
+			parent = 0
+		}
+		out[parent] = append(out[parent], p)
+	}
+	return out
+}

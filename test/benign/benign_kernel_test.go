@@ -1,0 +1,74 @@
+// Package benign does ordinary work in a guest under Bearcat with the rules that
+// ship, and wants no alert of Warning or above, except those that a scenario
+// names with a reason. The work is a table in work_kernel_test.go.
+//
+// make test-benign runs it on several kernels and prints the table of results;
+// make test runs it on one.
+package benign
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bearcat-hids/bearcat/test/kernel/guest"
+	"github.com/bearcat-hids/bearcat/test/scenario"
+)
+
+// work is something that people and machines do all day.
+type work struct {
+	name string
+	// needs are programs without which it is skipped.
+	needs []string
+	scenario.Script
+	// justified are rules that alert at Warning or above and are right to, as
+	// the comment beside them says.
+	justified []string
+}
+
+// quiet are the priorities that are no alarm.
+var quiet = []string{"Notice", "Informational", "Debug"}
+
+func TestOrdinaryWork(t *testing.T) {
+	guest.Require(t)
+	if os.Getenv("BEARCAT_SCENARIOS") == "" && guest.Name() != "6.12" {
+		t.Skip("runs on 6.12 here, and on more kernels by make test-benign")
+	}
+	scenario.Network(t)
+	agent := scenario.Start(t)
+	for _, w := range ordinaryWork() {
+		t.Run(w.name, func(t *testing.T) { w.run(t, agent) })
+	}
+}
+
+func (w *work) run(t *testing.T, agent *scenario.Agent) {
+	result, said := "pass", []string{}
+	defer func() {
+		if t.Failed() {
+			result = "FAIL"
+		}
+		t.Logf("| %s | %s | %s | %s |", w.name, guest.Name(), strings.Join(said, ", "), result)
+	}()
+	if why := scenario.Missing(w.needs); why != "" {
+		result = "skipped: " + why
+		t.Skip(why)
+	}
+	var printed string
+	alerts, err := agent.Do(func() error {
+		var err error
+		printed, err = w.Script.Run(t)
+		return err
+	})
+	if err != nil {
+		t.Errorf("the work itself failed: %v\n%s", err, printed)
+	}
+	for _, a := range alerts {
+		if !slices.Contains(said, a.Rule) {
+			said = append(said, a.Rule)
+		}
+		if !slices.ContainsFunc(quiet, func(q string) bool { return strings.EqualFold(q, a.Priority) }) && !slices.Contains(w.justified, a.Rule) {
+			t.Errorf("%s: %s", a.Priority, a.Output)
+		}
+	}
+}
