@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"text/tabwriter"
+	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
@@ -46,7 +47,7 @@ bearcat fw panic takes all of it away at once.`,
 	f.BoolVar(&p.asJSON, "json", false, "print JSON")
 	cmd.AddCommand(fwAttach(&p), fwDetach(&p), fwStatus(&p), fwPanic(&p), fwStats(&p), fwProtected(&p),
 		fwAdd(&p), fwRemove(&p), fwList(&p), fwAllow(&p), fwUnallow(&p), fwBan(&p), fwUnban(&p), fwBans(&p), fwImport(&p), fwFlush(&p),
-		fwApply(&p), fwConfirm(&p), fwExport(&p), fwDiff(&p), fwTest(&p), fwRule(&p))
+		fwApply(&p), fwConfirm(&p), fwExport(&p), fwDiff(&p), fwTest(&p), fwRule(&p), fwLog(&p), fwExplain(&p), fwUnit(&p))
 	return cmd
 }
 
@@ -106,8 +107,9 @@ func fwAttach(p *fwPlaces) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "attach DEV...", Short: "put the firewall in front of devices",
 		Long: `Loads the firewall, or replaces the program of an older bearcat without missing
-a packet, and attaches it. A policy that was in use before the host restarted is
-applied first. A program of someone else at the device is named and left alone.`,
+a packet, and attaches it. The policy and the lists that were in use before the
+host restarted are put back first; fw unit prints a service that does so. A
+program of someone else at the device is named and left alone.`,
 		Example: "  bearcat fw attach eth0\n  bearcat fw attach eth0 eth1 --mode native",
 		Args:    usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -137,6 +139,9 @@ applied first. A program of someone else at the device is named and left alone.`
 				if err := fw.Apply(policy); err != nil {
 					return err
 				}
+				if err := p.restore(cmd, fw); err != nil {
+					return err
+				}
 			}
 			var done []xdp.Attachment
 			for _, dev := range args {
@@ -156,6 +161,36 @@ applied first. A program of someone else at the device is named and left alone.`
 	cmd.Flags().StringVar(&mode, "mode", string(xdp.Auto), "auto, native or generic")
 	cmd.Flags().BoolVar(&bare, "no-protection", false, "put nothing on the allow list")
 	return cmd
+}
+
+// restore puts back the lists of before the host restarted.
+func (p *fwPlaces) restore(cmd *cobra.Command, fw *xdp.Firewall) error {
+	state := host.State{Dir: p.state}
+	entries, bad, err := state.Lists()
+	if err != nil {
+		return err
+	}
+	if bad > 0 {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "bearcat: %d lines of the journal of lists in %s cannot be read and are left out\n", bad, p.state)
+	}
+	for _, e := range entries {
+		left := time.Duration(0)
+		if !e.Until.IsZero() {
+			left = time.Until(e.Until)
+		}
+		switch e.List {
+		case host.AllowList:
+			err = fw.Allow(e.Prefix)
+		case host.BlockList:
+			err = fw.Block(e.Prefix, left)
+		case host.BanList:
+			err = fw.Ban(e.Prefix, left)
+		}
+		if err != nil {
+			return fmt.Errorf("restoring the lists: %w", err)
+		}
+	}
+	return state.Compact(entries)
 }
 
 func fwDetach(p *fwPlaces) *cobra.Command {
@@ -214,32 +249,6 @@ func fwStatus(p *fwPlaces) *cobra.Command {
 					_, _ = fmt.Fprintf(w, "monitor\t%v\t\n", s.Monitor)
 					_, _ = fmt.Fprintf(w, "waits to be confirmed\t%v\t\n", out.Pending)
 					_, _ = fmt.Fprintf(w, "kill switch\t%v\t\n", out.KillSwitch)
-				})
-			})
-		},
-	}
-}
-
-func fwStats(p *fwPlaces) *cobra.Command {
-	return &cobra.Command{
-		Use: "stats", Short: "packets by reason and by rule",
-		Long:    "Counts since the firewall was loaded. The last column is what a rule in monitor\nwould have dropped, or what was over a limit.",
-		Example: "  bearcat fw stats\n  watch -d bearcat fw stats",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.open(func(fw *xdp.Firewall) error {
-				s, err := fw.Stats()
-				if err != nil {
-					return err
-				}
-				return p.print(cmd, s, func(w *tabwriter.Writer) {
-					_, _ = fmt.Fprintln(w, "\t\tpackets\tbytes\tover")
-					for _, c := range s.Reasons {
-						_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", c.Verdict, c.Name, c.Packets, c.Bytes, c.Over)
-					}
-					for _, c := range s.Rules {
-						_, _ = fmt.Fprintf(w, "rule\t%s\t%d\t%d\t%d\n", termtext.String(c.Name), c.Packets, c.Bytes, c.Over)
-					}
 				})
 			})
 		},

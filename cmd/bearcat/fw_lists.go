@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -14,9 +15,28 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// each makes a command that does something for every address or prefix it is given.
-// All are read before the first is acted on.
-func (p *fwPlaces) each(use, short, example string, do func(*xdp.Firewall, netip.Prefix) error) *cobra.Command {
+// listed is what a command did to one entry of a list.
+type listed struct {
+	list    host.List
+	gone    bool
+	d       *time.Duration // nil: for ever
+	comment *string
+}
+
+func (l listed) change(x netip.Prefix) host.Change {
+	c := host.Change{List: l.list, Prefix: x, Gone: l.gone}
+	if l.d != nil && *l.d > 0 {
+		c.Until = time.Now().Add(*l.d)
+	}
+	if l.comment != nil {
+		c.Comment = *l.comment
+	}
+	return c
+}
+
+// each makes a command that does something for every address or prefix it is given,
+// and notes it. All are read before the first is acted on.
+func (p *fwPlaces) each(use, short, example string, l listed, do func(*xdp.Firewall, netip.Prefix) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Example: example,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
@@ -30,15 +50,24 @@ func (p *fwPlaces) each(use, short, example string, do func(*xdp.Firewall, netip
 				prefixes = append(prefixes, x)
 			}
 			return p.open(func(fw *xdp.Firewall) error {
+				var done []host.Change
 				for _, x := range prefixes {
 					if err := do(fw, x); err != nil {
-						return err
+						return errors.Join(err, p.note(done))
 					}
+					done = append(done, l.change(x))
 				}
-				return nil
+				return p.note(done)
 			})
 		},
 	}
+}
+
+func (p *fwPlaces) note(done []host.Change) error {
+	if len(done) == 0 {
+		return nil
+	}
+	return host.State{Dir: p.state}.Note(done...)
 }
 
 // careful refuses to shut out what is protected.
@@ -56,9 +85,10 @@ func careful(x netip.Prefix) error {
 func fwAdd(p *fwPlaces) *cobra.Command {
 	var d time.Duration
 	var override bool
+	var comment string
 	cmd := p.each("add ADDR...", "drop what comes from addresses or prefixes",
-		"  bearcat fw add 198.51.100.7 --for 10m\n  bearcat fw add 203.0.113.0/24 2001:db8:bad::/48",
-		func(fw *xdp.Firewall, x netip.Prefix) error {
+		"  bearcat fw add 198.51.100.7 --for 10m\n  bearcat fw add 203.0.113.0/24 2001:db8:bad::/48 --comment scanners",
+		listed{list: host.BlockList, d: &d, comment: &comment}, func(fw *xdp.Firewall, x netip.Prefix) error {
 			if !override {
 				if err := careful(x); err != nil {
 					return err
@@ -67,13 +97,14 @@ func fwAdd(p *fwPlaces) *cobra.Command {
 			return fw.Block(x, d)
 		})
 	cmd.Flags().DurationVar(&d, "for", 0, "for this long; without it until it is removed")
+	cmd.Flags().StringVar(&comment, "comment", "", "why; fw list shows it")
 	cmd.Flags().BoolVar(&override, "override", false, "also where that shuts out what is protected")
 	return cmd
 }
 
 func fwRemove(p *fwPlaces) *cobra.Command {
 	return p.each("remove ADDR...", "take addresses or prefixes from the block list", "  bearcat fw remove 198.51.100.7",
-		func(fw *xdp.Firewall, x netip.Prefix) error {
+		listed{list: host.BlockList, gone: true}, func(fw *xdp.Firewall, x netip.Prefix) error {
 			there, err := fw.Unblock(x)
 			if err == nil && !there {
 				err = fmt.Errorf("%s is not on the block list: bearcat fw list shows it", x)
@@ -83,13 +114,17 @@ func fwRemove(p *fwPlaces) *cobra.Command {
 }
 
 func fwAllow(p *fwPlaces) *cobra.Command {
-	return p.each("allow ADDR...", "never drop what comes from addresses or prefixes, unless it is malformed",
-		"  bearcat fw allow 192.0.2.10", func(fw *xdp.Firewall, x netip.Prefix) error { return fw.Allow(x) })
+	var comment string
+	cmd := p.each("allow ADDR...", "never drop what comes from addresses or prefixes, unless it is malformed",
+		"  bearcat fw allow 192.0.2.10", listed{list: host.AllowList, comment: &comment},
+		func(fw *xdp.Firewall, x netip.Prefix) error { return fw.Allow(x) })
+	cmd.Flags().StringVar(&comment, "comment", "", "why; fw list shows it")
+	return cmd
 }
 
 func fwUnallow(p *fwPlaces) *cobra.Command {
 	return p.each("unallow ADDR...", "take addresses or prefixes from the allow list", "  bearcat fw unallow 192.0.2.10",
-		func(fw *xdp.Firewall, x netip.Prefix) error {
+		listed{list: host.AllowList, gone: true}, func(fw *xdp.Firewall, x netip.Prefix) error {
 			there, err := fw.Unallow(x)
 			if err == nil && !there {
 				err = fmt.Errorf("%s is not on the allow list", x)
@@ -98,42 +133,31 @@ func fwUnallow(p *fwPlaces) *cobra.Command {
 		})
 }
 
-func single(x netip.Prefix) error {
-	if !x.IsSingleIP() {
-		return fmt.Errorf("%s is not a single address: bearcat fw add blocks prefixes", x)
-	}
-	return nil
-}
-
 func fwBan(p *fwPlaces) *cobra.Command {
 	var d time.Duration
 	var override bool
+	var comment string
 	cmd := p.each("ban ADDR...", "drop what comes from addresses for a time", "  bearcat fw ban 198.51.100.7 --for 1h",
-		func(fw *xdp.Firewall, x netip.Prefix) error {
-			if err := single(x); err != nil {
-				return err
-			}
+		listed{list: host.BanList, d: &d, comment: &comment}, func(fw *xdp.Firewall, x netip.Prefix) error {
 			if !override {
 				if err := careful(x); err != nil {
 					return err
 				}
 			}
-			return fw.Ban(x.Addr(), d)
+			return fw.Ban(x, d)
 		})
 	cmd.Flags().DurationVar(&d, "for", 10*time.Minute, "how long, up to a week")
+	cmd.Flags().StringVar(&comment, "comment", "", "why; fw bans shows it")
 	cmd.Flags().BoolVar(&override, "override", false, "also where that shuts out what is protected")
 	return cmd
 }
 
 func fwUnban(p *fwPlaces) *cobra.Command {
 	return p.each("unban ADDR...", "end bans", "  bearcat fw unban 198.51.100.7",
-		func(fw *xdp.Firewall, x netip.Prefix) error {
-			if err := single(x); err != nil {
-				return err
-			}
-			there, err := fw.Unban(x.Addr())
+		listed{list: host.BanList, gone: true}, func(fw *xdp.Firewall, x netip.Prefix) error {
+			there, err := fw.Unban(x)
 			if err == nil && !there {
-				err = fmt.Errorf("%s is not banned", x.Addr())
+				err = fmt.Errorf("%s is not banned", x)
 			}
 			return err
 		})
@@ -145,7 +169,11 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 		Use: use, Short: short, Example: "  bearcat fw " + use + " --json", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.open(func(fw *xdp.Firewall) error {
-				all := map[string][]xdp.Entry{}
+				comments, err := p.comments()
+				if err != nil {
+					return err
+				}
+				all := map[string][]commented{}
 				var names []string
 				for _, read := range of {
 					name, l, err := read(fw)
@@ -153,7 +181,10 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 						return err
 					}
 					names = append(names, name)
-					all[name] = append([]xdp.Entry{}, l...)
+					all[name] = []commented{}
+					for _, e := range l {
+						all[name] = append(all[name], commented{e, comments[name+" "+e.Prefix.String()]})
+					}
 				}
 				return p.print(cmd, all, func(w *tabwriter.Writer) {
 					for _, name := range names {
@@ -162,13 +193,50 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 							if e.Left > 0 {
 								left = e.Left.Round(time.Second).String() + " left"
 							}
-							_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d hits\n", name, strings.TrimSuffix(e.Prefix.String(), hostBits(e.Prefix)), left, e.Hits)
+							by := ""
+							if e.By != "" {
+								by = fmt.Sprintf("by %s", termtext.String(e.By))
+							}
+							if e.Strikes > 0 {
+								by += fmt.Sprintf(", the %s in a row", ordinal(e.Strikes+1))
+							}
+							_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d hits\t%s\t%s\n", name, strings.TrimSuffix(e.Prefix.String(), hostBits(e.Prefix)), left, e.Hits, by, termtext.String(e.Comment))
 						}
 					}
 				})
 			})
 		},
 	}
+}
+
+// commented is an entry with what was said when it was added.
+type commented struct {
+	xdp.Entry
+	Comment string `json:"comment,omitempty"`
+}
+
+func (p *fwPlaces) comments() (map[string]string, error) {
+	l, _, err := host.State{Dir: p.state}.Lists()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, c := range l {
+		out[string(c.List)+" "+c.Prefix.String()] = c.Comment
+	}
+	return out, nil
+}
+
+func ordinal(n uint32) string {
+	switch {
+	case n%10 == 2 && n%100 != 12:
+		return fmt.Sprintf("%dnd", n)
+	case n%10 == 3 && n%100 != 13:
+		return fmt.Sprintf("%drd", n)
+	case n%10 == 1 && n%100 != 11:
+		return fmt.Sprintf("%dst", n)
+	}
+	return fmt.Sprintf("%dth", n)
 }
 
 func hostBits(x netip.Prefix) string {
@@ -195,7 +263,7 @@ func fwFlush(p *fwPlaces) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.open(func(fw *xdp.Firewall) error {
 				n, err := fw.Flush()
-				if err != nil {
+				if err := errors.Join(err, p.note([]host.Change{{List: host.BlockList, Gone: true}, {List: host.BanList, Gone: true}})); err != nil {
 					return err
 				}
 				return p.print(cmd, map[string]int{"removed": n}, func(w *tabwriter.Writer) { _, _ = fmt.Fprintf(w, "%d removed\n", n) })
@@ -205,12 +273,13 @@ func fwFlush(p *fwPlaces) *cobra.Command {
 }
 
 func fwImport(p *fwPlaces) *cobra.Command {
-	return &cobra.Command{
+	var comment string
+	cmd := &cobra.Command{
 		Use: "import FILE", Short: "block the addresses of a feed, of ipset save or of nft list set",
 		Long: `Reads addresses and prefixes and puts them on the block list. Lines that it does
 not understand are counted and shown, the rest is taken. What would shut out a
 protected address is left out. A name of - is standard input.`,
-		Example: "  bearcat fw import drop.txt\n  ipset save blocklist | bearcat fw import -",
+		Example: "  bearcat fw import drop.txt --comment drops\n  ipset save blocklist | bearcat fw import -",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := readFile(cmd, args[0])
@@ -223,21 +292,26 @@ protected address is left out. A name of - is standard input.`,
 				return err
 			}
 			return p.open(func(fw *xdp.Firewall) error {
-				added := 0
+				var done []host.Change
 				var kept []string
+				why := host.Change{List: host.BlockList, Comment: comment}
 				for _, x := range prefixes {
 					if hit := host.Covered(protected, x); len(hit) > 0 {
 						kept = append(kept, fmt.Sprintf("%s left out: it holds %s, %s", x, hit[0].Addr, hit[0].Why))
 						continue
 					}
 					if err := fw.Block(x, 0); err != nil {
-						return fmt.Errorf("%d of %d added: %w", added, len(prefixes), err)
+						return errors.Join(fmt.Errorf("%d of %d added: %w", len(done), len(prefixes), err), p.note(done))
 					}
-					added++
+					why.Prefix = x
+					done = append(done, why)
 				}
-				out := map[string]any{"added": added, "refused": refused, "left_out": kept}
+				if err := p.note(done); err != nil {
+					return err
+				}
+				out := map[string]any{"added": len(done), "refused": refused, "left_out": kept}
 				return p.print(cmd, out, func(w *tabwriter.Writer) {
-					_, _ = fmt.Fprintf(w, "%d added, %d lines not understood\n", added, len(refused))
+					_, _ = fmt.Fprintf(w, "%d added, %d lines not understood\n", len(done), len(refused))
 					for _, r := range refused[:min(10, len(refused))] {
 						_, _ = fmt.Fprintf(w, "line %d: %s\n", r.Line, termtext.String(r.Text))
 					}
@@ -248,4 +322,6 @@ protected address is left out. A name of - is standard input.`,
 			})
 		},
 	}
+	cmd.Flags().StringVar(&comment, "comment", "", "why; fw list shows it")
+	return cmd
 }

@@ -48,31 +48,36 @@ file.`,
 			if err != nil {
 				return err
 			}
-			policy, err := firewall.Parse(args[0], text, device)
-			if err != nil {
-				return err
-			}
-			state := host.State{Dir: p.state}
-			if state.Pending() {
-				return fmt.Errorf("a policy waits to be confirmed: bearcat fw confirm keeps it")
-			}
-			return p.open(func(fw *xdp.Firewall) error {
-				if _, err := protect(fw); err != nil {
-					return err
-				}
-				if confirm > 0 {
-					if kept, err := p.trial(cmd, fw, policy, confirm); err != nil || !kept {
-						return err
-					}
-				} else if err := fw.Apply(policy); err != nil {
-					return err
-				}
-				return state.Save(text)
-			})
+			return p.applyText(cmd, args[0], text, confirm)
 		},
 	}
 	cmd.Flags().DurationVar(&confirm, "confirm", 0, "go back after this long unless confirmed")
 	return cmd
+}
+
+// applyText makes a text the policy in use. name is its file's.
+func (p *fwPlaces) applyText(cmd *cobra.Command, name string, text []byte, confirm time.Duration) error {
+	policy, err := firewall.Parse(name, text, device)
+	if err != nil {
+		return err
+	}
+	state := host.State{Dir: p.state}
+	if state.Pending() {
+		return fmt.Errorf("a policy waits to be confirmed: bearcat fw confirm keeps it")
+	}
+	return p.open(func(fw *xdp.Firewall) error {
+		if _, err := protect(fw); err != nil {
+			return err
+		}
+		if confirm > 0 {
+			if kept, err := p.trial(cmd, fw, policy, confirm); err != nil || !kept {
+				return err
+			}
+		} else if err := fw.Apply(policy); err != nil {
+			return err
+		}
+		return state.Save(text)
+	})
 }
 
 // trial applies a policy and goes back to the one before unless it is confirmed.
@@ -161,42 +166,6 @@ func fwDiff(p *fwPlaces) *cobra.Command {
 			})
 		},
 	}
-}
-
-func fwRule(p *fwPlaces) *cobra.Command {
-	cmd := &cobra.Command{Use: "rule", Short: "look at rules", Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(&cobra.Command{
-		Use: "list", Short: "list the rules of the policy in use, in order", Example: "  bearcat fw rule list", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			policy, err := p.inUse()
-			if err != nil {
-				return err
-			}
-			type line struct {
-				Name     string `json:"name"`
-				Action   string `json:"action"`
-				Disabled bool   `json:"disabled"`
-				Monitor  bool   `json:"monitor"`
-				Comment  string `json:"comment"`
-			}
-			lines := []line{}
-			for _, r := range policy.Rules {
-				lines = append(lines, line{r.Name, r.Action.String(), r.Disabled, r.Monitor, r.Comment})
-			}
-			return p.print(cmd, lines, func(w *tabwriter.Writer) {
-				for _, l := range lines {
-					state := ""
-					if l.Disabled {
-						state = "disabled"
-					} else if l.Monitor {
-						state = "monitor"
-					}
-					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", termtext.String(l.Name), l.Action, state, termtext.String(l.Comment))
-				}
-			})
-		},
-	})
-	return cmd
 }
 
 type judged struct {

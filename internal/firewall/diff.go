@@ -20,6 +20,25 @@ func Diff(old, next *Policy) []string {
 			out = append(out, fmt.Sprintf("~ %s: %v, was %v", x.key, x.b, x.a))
 		}
 	}
+	guards := map[string]Guard{}
+	for _, g := range old.Guards {
+		guards[g.Name] = g
+	}
+	for _, g := range next.Guards {
+		was, ok := guards[g.Name]
+		delete(guards, g.Name)
+		switch {
+		case !ok:
+			out = append(out, "+ guard "+g.Name)
+		case !reflect.DeepEqual(was, g):
+			out = append(out, "~ guard "+g.Name)
+		}
+	}
+	for _, g := range old.Guards { // in the order of the file
+		if _, ok := guards[g.Name]; ok {
+			out = append(out, "- guard "+g.Name)
+		}
+	}
 	before, after := map[string]int{}, map[string]int{}
 	for i, r := range old.Rules {
 		before[r.Name] = i

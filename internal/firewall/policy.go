@@ -6,6 +6,7 @@ package firewall
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -60,6 +61,21 @@ const (
 	Protocol
 )
 
+// String names the fields as a policy file does, with commas between.
+func (f Field) String() string {
+	names := []string{
+		"length", "ttl", "dscp", "tcp_flags", "icmp_type", "icmp_code", "fragment", "vlan", "mac", "device", "src", "dst", "sport",
+		"dport", "protocol",
+	}
+	var out []string
+	for i, name := range names {
+		if f&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
 // Range is inclusive at both ends.
 type Range struct{ Lo, Hi uint16 }
 
@@ -107,7 +123,36 @@ type Rule struct {
 	// made up.
 	Ban      time.Duration
 	Unproven bool
+	Grow     bool // each ban of a source is twice as long as the one before
 	Monitor  bool // count what would be dropped, and go on
+}
+
+// Guard bans a source that opens too many TCP connections to ports of this host.
+// Only those count whose handshake was completed, so that nobody can have another's
+// address banned; openings that are not completed are limited by HalfOpen.
+type Guard struct {
+	Name, Comment string
+	Ports         []Range
+	// Connections in Per are allowed, all at once or spread out.
+	Connections uint32
+	Per         time.Duration
+	Ban         time.Duration
+	Grow        bool
+	HalfOpen    uint32 // openings a second from one source
+	Monitor     bool   // count, ban and drop nothing
+}
+
+// Opened is what the counter of a guard's connections is called. Names of rules
+// have no blanks, so it is none of theirs.
+func (g *Guard) Opened() string { return g.Name + " connections" }
+
+// halfOpen is the rule that limits openings.
+func (g *Guard) halfOpen() Rule {
+	return Rule{
+		Name: g.Name + " half-open", Comment: g.Comment, Action: Limit, Monitor: g.Monitor,
+		Packets: g.HalfOpen, Burst: g.HalfOpen, Per: time.Second,
+		Match: Match{Has: Protocol | DstPort | TCPFlags, Protocols: []uint8{6}, DstPort: g.Ports, TCPSet: 2, TCPUnset: 16},
+	}
 }
 
 // Policy is everything that decides on a frame but for lists that commands keep:
@@ -117,15 +162,20 @@ type Policy struct {
 	Malformed Action // of frames that contradict themselves
 	Unparsed  Action // of what is neither IP nor ARP
 	Monitor   bool   // drop nothing, count what would be
+	Guards    []Guard
 	Rules     []Rule
 }
 
 // Empty passes what is well formed.
 func Empty() *Policy { return &Policy{Malformed: Drop} }
 
-// Active gives the rules that are not disabled, in order.
+// Active gives the rules that are not disabled, in order. Those that guards stand for
+// come first.
 func (p *Policy) Active() []Rule {
-	out := make([]Rule, 0, len(p.Rules))
+	out := make([]Rule, 0, len(p.Guards)+len(p.Rules))
+	for i := range p.Guards {
+		out = append(out, p.Guards[i].halfOpen())
+	}
 	for _, r := range p.Rules {
 		if !r.Disabled {
 			out = append(out, r)

@@ -58,6 +58,7 @@ type fileRule struct {
 	Burst    uint32    `yaml:"burst"`
 	Ban      string    `yaml:"ban"`
 	Unproven bool      `yaml:"unproven"`
+	Grow     bool      `yaml:"grow"`
 	Monitor  bool      `yaml:"monitor"`
 }
 
@@ -67,6 +68,7 @@ type filePolicy struct {
 	Unparsed  string          `yaml:"unparsed"`
 	Monitor   bool            `yaml:"monitor"`
 	Sets      map[string]list `yaml:"sets"`
+	Guards    []yaml.Node     `yaml:"guards"`
 	Rules     []yaml.Node     `yaml:"rules"`
 }
 
@@ -104,6 +106,7 @@ func Parse(name string, text []byte, device func(string) (uint32, error)) (*Poli
 	r := reader{sets: f.Sets, device: device}
 	seen := map[string]int{}
 	var errs []error
+	p.Guards, errs = guards(name, f.Guards)
 	for i := range f.Rules {
 		n := &f.Rules[i]
 		rule, err := r.rule(n)
@@ -120,6 +123,25 @@ func Parse(name string, text []byte, device func(string) (uint32, error)) (*Poli
 	return p, errors.Join(errs...)
 }
 
+// decode reads a node and refuses keys that it does not know.
+func decode(n *yaml.Node, to any) error {
+	// Decode of a node does not look at unknown keys, so it goes through text.
+	text, err := yaml.Marshal(n)
+	if err == nil {
+		d := yaml.NewDecoder(strings.NewReader(string(text)))
+		d.KnownFields(true)
+		err = d.Decode(to)
+	}
+	if err != nil {
+		var te *yaml.TypeError
+		if errors.As(err, &te) {
+			err = errors.New(strings.Join(te.Errors, "; "))
+		}
+		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	return nil
+}
+
 type reader struct {
 	sets   map[string]list
 	device func(string) (uint32, error)
@@ -127,21 +149,10 @@ type reader struct {
 
 func (r *reader) rule(n *yaml.Node) (Rule, error) {
 	var f fileRule
-	// Decode of a node does not look at unknown keys, so it goes through text.
-	text, err := yaml.Marshal(n)
-	if err == nil {
-		d := yaml.NewDecoder(strings.NewReader(string(text)))
-		d.KnownFields(true)
-		err = d.Decode(&f)
+	if err := decode(n, &f); err != nil {
+		return Rule{}, err
 	}
-	if err != nil {
-		var te *yaml.TypeError
-		if errors.As(err, &te) {
-			err = errors.New(strings.Join(te.Errors, "; "))
-		}
-		return Rule{}, fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	out := Rule{Name: f.Name, Comment: f.Comment, Disabled: f.Disabled, Unproven: f.Unproven, Monitor: f.Monitor}
+	out := Rule{Name: f.Name, Comment: f.Comment, Disabled: f.Disabled, Unproven: f.Unproven, Grow: f.Grow, Monitor: f.Monitor}
 	if f.Name == "" || strings.ContainsAny(f.Name, " \t\n") {
 		return out, fmt.Errorf("name: %q: a rule needs a name without blanks", f.Name)
 	}
@@ -177,34 +188,46 @@ func (r *reader) action(out *Rule, f *fileRule) error {
 		return fmt.Errorf("rate and burst belong to action: limit")
 	}
 	if f.Ban == "" {
+		if f.Grow || f.Unproven {
+			return errors.New("grow and unproven belong to a ban: add ban: 10m")
+		}
 		return nil
 	}
 	if out.Action != Drop && out.Action != Limit {
 		return fmt.Errorf("ban: only a rule that drops or limits can ban")
 	}
-	d, err := time.ParseDuration(f.Ban)
+	var err error
+	out.Ban, err = parseBan(f.Ban)
+	return err
+}
+
+func parseBan(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
 	if err != nil || d < time.Second || d > MaxBan {
-		return fmt.Errorf("ban: %q is not a time from 1s to %s, such as 10m", f.Ban, MaxBan)
+		return 0, fmt.Errorf("ban: %q is not a time from 1s to %s, such as 10m", s, MaxBan)
 	}
-	out.Ban = d
-	return nil
+	return d, nil
 }
 
 // MaxBan is the longest that a source is banned: bans always expire.
 const MaxBan = 7 * 24 * time.Hour
 
-func (r *Rule) rate(s string) error {
+func (r *Rule) rate(s string) (err error) {
+	r.Packets, r.Per, err = parseRate(s)
+	return err
+}
+
+func parseRate(s string) (uint32, time.Duration, error) {
 	count, unit, _ := strings.Cut(s, "/")
 	n, err := parseUint(count, math.MaxInt32)
 	per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
 	if err != nil || n == 0 || per == 0 {
-		return fmt.Errorf("%q is not a rate such as 100/s, 10/m or 5/h", s)
+		return 0, 0, fmt.Errorf("%q is not a rate such as 100/s, 10/m or 5/h", s)
 	}
 	if time.Duration(n) > per {
-		return fmt.Errorf("%q is more than one packet a nanosecond", s)
+		return 0, 0, fmt.Errorf("%q is more than one packet a nanosecond", s)
 	}
-	r.Packets, r.Per = uint32(n), per
-	return nil
+	return uint32(n), per, nil
 }
 
 // Prefix reads an address or a prefix. Bits beyond the prefix are an error.

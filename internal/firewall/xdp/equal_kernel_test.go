@@ -87,14 +87,14 @@ func comparePolicy(t *testing.T, f *Firewall, rnd *rand.Rand, n int) {
 		must(f.Block(x, 0))
 	}
 	for _, x := range lists.Ban {
-		must(f.Ban(x.Addr(), time.Hour))
+		must(f.Ban(x, time.Hour))
 	}
 	for i := range 2 * uint32(firewall.Reasons) {
 		must(f.objs.Reasons.Put(i, make([]progFwCount, ebpf.MustPossibleCPU())))
 	}
 	before, err := f.Stats()
 	must(err)
-	ids, err := f.counterIDs(p.Active())
+	ids, err := f.counterIDs(counterNames(p))
 	must(err)
 	m := model.New(p, lists)
 	touched := map[uint64]bool{}

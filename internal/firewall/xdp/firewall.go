@@ -12,6 +12,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/firewall"
 	"github.com/bearcat-hids/bearcat/internal/firewall/compile"
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +25,8 @@ type Firewall struct {
 	dir  string // empty: not pinned
 	objs progObjects
 	spec *ebpf.CollectionSpec
+	// guard is the watcher of connections where it is not pinned.
+	guard link.Link
 }
 
 // ErrNotThere means that no firewall is pinned.
@@ -69,6 +72,9 @@ func Load(dir string) (*Firewall, error) {
 	}
 	if dir != "" {
 		if err := f.replace(); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if err := f.replaceGuard(); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 	}
@@ -165,7 +171,7 @@ func Open(dir string) (*Firewall, error) {
 		"rows": &m.Rows, "rules": &m.Rules, "tries": &m.Tries, "ports": &m.Ports, "source6": &m.Source6, "target6": &m.Target6,
 		"configs": &m.Configs, "control": &m.Control, "active": &m.Active, "block4": &m.Block4, "block6": &m.Block6, "blocknet4": &m.Blocknet4,
 		"blocknet6": &m.Blocknet6, "allow4": &m.Allow4, "allow6": &m.Allow6, "bans": &m.Bans, "buckets": &m.Buckets,
-		"reasons": &m.Reasons, "counters": &m.Counters, "names": &m.Names,
+		"reasons": &m.Reasons, "counters": &m.Counters, "names": &m.Names, "guards": &m.Guards, "drops": &m.Drops, "log_paid": &m.LogPaid,
 	} {
 		if *to, err = ebpf.LoadPinnedMap(filepath.Join(dir, name), nil); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening the firewall's map %s: %w", name, err), f.Close())
@@ -178,7 +184,12 @@ func Open(dir string) (*Firewall, error) {
 }
 
 // Close lets go of the firewall. What is pinned stays.
-func (f *Firewall) Close() error { return f.objs.Close() }
+func (f *Firewall) Close() error {
+	if f.guard != nil {
+		return errors.Join(f.guard.Close(), f.objs.Close())
+	}
+	return f.objs.Close()
+}
 
 func (f *Firewall) control() (progFwControl, error) {
 	var c progFwControl
@@ -195,13 +206,8 @@ func (f *Firewall) Apply(p *firewall.Policy) error {
 	if err != nil {
 		return fmt.Errorf("compiling the policy: %w", err)
 	}
-	for _, r := range t.Rules {
-		if r.Ban > 0 {
-			if err := f.flag(flagBan); err != nil {
-				return err
-			}
-			break
-		}
+	if err := f.flagBans(p); err != nil {
+		return err
 	}
 	unlock, err := f.lock()
 	if err != nil {
@@ -213,7 +219,7 @@ func (f *Firewall) Apply(p *firewall.Policy) error {
 		return err
 	}
 	slot := 1 - now&1
-	ids, err := f.counterIDs(t.Rules)
+	ids, err := f.counterIDs(counterNames(p))
 	if err != nil {
 		return err
 	}
@@ -240,7 +246,10 @@ func (f *Firewall) Switch(slot uint32) error {
 	}
 	// The kernel ends an update of an outer map when no program runs that began
 	// before it, so putting in what is there already waits for them.
-	return f.wait()
+	if err := f.wait(); err != nil {
+		return err
+	}
+	return f.setGuard(slot)
 }
 
 // lock keeps other processes from changing the firewall until it is undone.

@@ -12,11 +12,13 @@
  * maps; a packet reads the slot's number once, so it sees one policy only.
  */
 #include "parse.h"
+#include "lists.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* for the generated Go types */
 const struct fw_rule *type_rule __attribute__((unused));
+const struct fw_log *type_log __attribute__((unused));
 
 #define INNER 0x1000 /* BPF_F_INNER_MAP: inner arrays may differ in size */
 
@@ -29,15 +31,6 @@ struct trie_block {
 struct port_table {
 	u32 row[65536];
 };
-struct lpm4 {
-	u32 bits;
-	u8 addr[4];
-};
-struct lpm6 {
-	u32 bits;
-	u8 addr[16];
-};
-
 #define OUTER(name, inner_type, key_t, value_t, flags)                                                       \
 	struct inner_##name {                                                                                \
 		__uint(type, inner_type);                                                                    \
@@ -61,34 +54,12 @@ OUTER(ports, BPF_MAP_TYPE_ARRAY, u32, struct port_table, INNER);
 OUTER(source6, BPF_MAP_TYPE_LPM_TRIE, struct lpm6, u32, BPF_F_NO_PREALLOC);
 OUTER(target6, BPF_MAP_TYPE_LPM_TRIE, struct lpm6, u32, BPF_F_NO_PREALLOC);
 
-#define TABLE(name, map_type, entries, key_t, value_t, flags)                                                \
-	struct {                                                                                             \
-		__uint(type, map_type);                                                                      \
-		__uint(max_entries, entries);                                                                \
-		__uint(map_flags, flags);                                                                    \
-		__type(key, key_t);                                                                          \
-		__type(value, value_t);                                                                      \
-	} name SEC(".maps")
-
-struct addr6 {
-	u8 addr[16];
-};
-
 TABLE(configs, BPF_MAP_TYPE_ARRAY, 2, u32, struct fw_config, 0);
-/* the slot of the policy in use; by itself, so that one store switches */
-TABLE(active, BPF_MAP_TYPE_ARRAY, 1, u32, u32, 0);
-TABLE(control, BPF_MAP_TYPE_ARRAY, 1, u32, struct fw_control, 0);
 TABLE(block4, BPF_MAP_TYPE_HASH, 1048576, u32, struct fw_block, BPF_F_NO_PREALLOC);
 TABLE(block6, BPF_MAP_TYPE_HASH, 1048576, struct addr6, struct fw_block, BPF_F_NO_PREALLOC);
 TABLE(blocknet4, BPF_MAP_TYPE_LPM_TRIE, 1048576, struct lpm4, struct fw_block, BPF_F_NO_PREALLOC);
 TABLE(blocknet6, BPF_MAP_TYPE_LPM_TRIE, 1048576, struct lpm6, struct fw_block, BPF_F_NO_PREALLOC);
-TABLE(allow4, BPF_MAP_TYPE_LPM_TRIE, 65536, struct lpm4, struct fw_block, BPF_F_NO_PREALLOC);
-TABLE(allow6, BPF_MAP_TYPE_LPM_TRIE, 65536, struct lpm6, struct fw_block, BPF_F_NO_PREALLOC);
-/* bans are not LRU: a flood of new sources must not push out old ones */
-TABLE(bans, BPF_MAP_TYPE_HASH, 65536, struct addr6, struct fw_block, BPF_F_NO_PREALLOC);
-TABLE(buckets, BPF_MAP_TYPE_ARRAY, BUCKETS, u32, u64, 0);
 TABLE(reasons, BPF_MAP_TYPE_PERCPU_ARRAY, 2 * R_COUNT, u32, struct fw_count, 0);
-TABLE(counters, BPF_MAP_TYPE_PERCPU_ARRAY, COUNTERS, u32, struct fw_count, 0);
 TABLE(names, BPF_MAP_TYPE_ARRAY, COUNTERS, u32, struct fw_name, 0); /* of counters */
 TABLE(frames, BPF_MAP_TYPE_PERCPU_ARRAY, 1, u32, struct fw_frame, 0);
 
@@ -114,11 +85,6 @@ const u8 position[64] = {
 	46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9, 13, 8, 7, 6,
 };
 
-static __always_inline int expired(struct fw_block *b)
-{
-	return b->until && b->until <= bpf_ktime_get_boot_ns();
-}
-
 static __always_inline u32 allowed(struct fw_frame *f, u32 blocks)
 {
 	struct fw_block *b;
@@ -140,8 +106,44 @@ static __always_inline u32 allowed(struct fw_frame *f, u32 blocks)
 	return 0;
 }
 
+#define CAPTURE 256 /* bytes of a logged frame */
+
+/* Says that a frame is dropped, at most as often as was asked for. A function of its
+ * own, for the verifier and because it is rarely called. */
+__noinline int log_drop(struct xdp_md *ctx)
+{
+	u32 zero = 0, captured;
+	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);
+	struct fw_control *c = bpf_map_lookup_elem(&control, &zero);
+	struct fw_paid *paid = bpf_map_lookup_elem(&log_paid, &zero);
+	struct fw_log r = { .kind = LOG_DROP };
+	u64 now = bpf_ktime_get_boot_ns(), until, flags;
+
+	if (!f || !c || !paid)
+		return 0;
+	until = paid->until > now ? paid->until : now;
+	if (until - now > 64 * c->log_ns) {
+		paid->unsaid++;
+		return 0;
+	}
+	paid->until = until + c->log_ns;
+	r.time = now;
+	r.unsaid = paid->unsaid;
+	paid->unsaid = 0;
+	__builtin_memcpy(r.addr, f->saddr, 16);
+	r.counter = f->reason == R_RULE ? f->rule : NOBODY;
+	r.device = f->device;
+	r.length = f->length;
+	r.reason = f->reason;
+	captured = f->length < CAPTURE ? f->length : CAPTURE;
+	r.captured = captured;
+	flags = (u64)captured << 32 | BPF_F_CURRENT_CPU;
+	bpf_perf_event_output(ctx, &drops, flags, &r, sizeof(r));
+	return 0;
+}
+
 /* Gives the verdict and counts it under its reason. */
-static __always_inline int finish(struct fw_frame *f, struct fw_control *c, struct fw_config *config, u32 drop,
+static __always_inline int finish(struct xdp_md *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config, u32 drop,
 				  u32 reason)
 {
 	struct fw_count *n;
@@ -165,7 +167,23 @@ static __always_inline int finish(struct fw_frame *f, struct fw_control *c, stru
 		n->packets++;
 		n->bytes += f->length;
 	}
-	return drop ? XDP_DROP : XDP_PASS;
+	if (!drop)
+		return XDP_PASS;
+	if (c->log_ns) {
+		f->reason = reason;
+		log_drop(ctx);
+	}
+	return XDP_DROP;
+}
+
+static __always_inline int banned(struct addr6 *k)
+{
+	struct fw_ban *b = bpf_map_lookup_elem(&bans, k);
+
+	if (!b || b->until <= bpf_ktime_get_boot_ns())
+		return 0;
+	b->hits++;
+	return 1;
 }
 
 static __always_inline u32 blocked(struct fw_frame *f, u32 blocks)
@@ -211,10 +229,12 @@ static __always_inline u32 blocked(struct fw_frame *f, u32 blocks)
 		} else {
 			__builtin_memcpy(k.addr, f->saddr, 16);
 		}
-		b = bpf_map_lookup_elem(&bans, &k);
-		if (b && !expired(b)) {
-			b->hits++;
+		if (banned(&k))
 			return R_BAN;
+		if (f->family == 6 && blocks & B_BANNET) {
+			__builtin_memset(k.addr + 8, 0, 8);
+			if (banned(&k))
+				return R_BAN;
 		}
 	}
 	return 0;
@@ -337,31 +357,14 @@ static __always_inline int holds(struct fw_frame *f, struct fw_rule *r)
 	return 1;
 }
 
-static __always_inline u64 mix(u64 h, u64 v)
-{
-	h = (h ^ v) * 0x9e3779b97f4a7c15ULL;
-	return h ^ h >> 29;
-}
-
-/* Whether the source is over the rule's rate: one number a bucket, the time
- * until which what it sent is paid for. Sources that share a bucket share a
- * rate; nothing is ever evicted. */
+/* Whether the source is over the rule's rate. */
 static __always_inline int over(struct fw_frame *f, struct fw_rule *r, u64 seed)
 {
-	u64 a, b, *paid, now = bpf_ktime_get_boot_ns(), until;
-	u32 key;
+	u64 a, b;
 
 	__builtin_memcpy(&a, f->saddr, 8);
 	__builtin_memcpy(&b, f->saddr + 8, 8);
-	key = mix(mix(mix(seed, a), b), r->counter) >> 32 & (BUCKETS - 1);
-	paid = bpf_map_lookup_elem(&buckets, &key);
-	if (!paid)
-		return 0;
-	until = *paid > now ? *paid : now;
-	if (until - now + r->cost_ns > r->burst_ns)
-		return 1;
-	*paid = until + r->cost_ns;
-	return 0;
+	return charge(seed, a, b, r->counter, r->cost_ns, r->burst_ns, bpf_ktime_get_boot_ns());
 }
 
 /* Whether the frame belongs to a connection that this host agreed to: only
@@ -400,7 +403,6 @@ static __always_inline int proven(struct xdp_md *ctx, struct fw_frame *f)
 
 static __always_inline void ban(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c)
 {
-	struct fw_block b = { .until = bpf_ktime_get_boot_ns() + r->ban_ns };
 	struct addr6 k = {};
 
 	if (allowed(f, c->blocks) || (!r->unproven && !proven(ctx, f)))
@@ -411,7 +413,7 @@ static __always_inline void ban(struct xdp_md *ctx, struct fw_frame *f, struct f
 	} else {
 		__builtin_memcpy(k.addr, f->saddr, 16);
 	}
-	bpf_map_update_elem(&bans, &k, &b, BPF_ANY); /* when full, the frame is dropped all the same */
+	ban_source(ctx, &k, r->ban_ns, r->grow, r->counter, c->log_ns != 0);
 }
 
 /* What a rule that holds does: 0 to go on, 1 pass, 2 drop. */
@@ -425,6 +427,7 @@ static __always_inline int apply(struct xdp_md *ctx, struct fw_frame *f, struct 
 		n->packets++;
 		n->bytes += f->length;
 	}
+	f->rule = counter;
 	if (r->action == A_LIMIT)
 		drops = over(f, r, c->seed);
 	if (drops) {
@@ -479,14 +482,14 @@ static __always_inline int match(struct xdp_md *ctx, struct fw_frame *f, struct 
 
 	table = bpf_map_lookup_elem(&rows, &slot);
 	if (!table)
-		return finish(f, c, config, 1, R_ENGINE);
+		return finish(ctx, f, c, config, 1, R_ENGINE);
 	a = bpf_map_lookup_elem(table, &f->row[0]);
 	b = bpf_map_lookup_elem(table, &f->row[1]);
 	s = bpf_map_lookup_elem(table, &f->row[2]);
 	d = bpf_map_lookup_elem(table, &f->row[3]);
 	p = bpf_map_lookup_elem(table, &f->row[4]);
 	if (!a || !b || !s || !d || !p)
-		return finish(f, c, config, 1, R_ENGINE);
+		return finish(ctx, f, c, config, 1, R_ENGINE);
 	for (int i = 0; i < STEPS; i++) {
 		/* both are read from memory anew, so that each step looks the
 		 * same to the verifier */
@@ -497,7 +500,7 @@ static __always_inline int match(struct xdp_md *ctx, struct fw_frame *f, struct 
 
 		if (!bits) {
 			if (w >= config->words || w >= WORDS)
-				return finish(f, c, config, config->default_action == A_DROP, R_DEFAULT);
+				return finish(ctx, f, c, config, config->default_action == A_DROP, R_DEFAULT);
 			*(volatile u64 *)&f->bits = a->word[w] & b->word[w] & s->word[w] & d->word[w] & p->word[w];
 			*(volatile u32 *)&f->word = w + 1;
 			continue;
@@ -506,10 +509,10 @@ static __always_inline int match(struct xdp_md *ctx, struct fw_frame *f, struct 
 		rule = (w - 1) * 64 + lowest(bits);
 		done = consider(ctx, rule);
 		if (done)
-			return finish(f, c, config, done == 2, R_RULE);
+			return finish(ctx, f, c, config, done == 2, R_RULE);
 	}
 	bpf_tail_call(ctx, &again, 0);
-	return finish(f, c, config, 1, R_ENGINE);
+	return finish(ctx, f, c, config, 1, R_ENGINE);
 }
 
 #define SETUP                                                                                                \
@@ -583,23 +586,23 @@ int fw_entry(struct xdp_md *ctx)
 	f->length = has_frags ? bpf_xdp_get_buff_len(ctx) : end - data;
 	reason = read_frame(ctx, f);
 	if (reason == R_ARP)
-		return finish(f, c, config, 0, R_ARP);
+		return finish(ctx, f, c, config, 0, R_ARP);
 	if (reason == R_UNPARSED)
-		return finish(f, c, config, config->unparsed == A_DROP, R_UNPARSED);
+		return finish(ctx, f, c, config, config->unparsed == A_DROP, R_UNPARSED);
 	if (f->l3 && c->blocks) {
 		why = blocked(f, c->blocks);
 		if (why)
-			return finish(f, c, config, 1, why);
+			return finish(ctx, f, c, config, 1, why);
 	}
 	if (reason != R_RULE)
-		return finish(f, c, config, config->malformed == A_DROP, reason);
+		return finish(ctx, f, c, config, config->malformed == A_DROP, reason);
 	/* neighbour discovery: without it IPv6 ends */
 	if (f->has_icmp && f->family == 6 && WITHIN(f->icmp_type, 133, 137) && f->ttl == 255)
-		return finish(f, c, config, 0, R_ND);
+		return finish(ctx, f, c, config, 0, R_ND);
 	if (!config->rules)
-		return finish(f, c, config, config->default_action == A_DROP, R_DEFAULT);
+		return finish(ctx, f, c, config, config->default_action == A_DROP, R_DEFAULT);
 	if (!find_rows(f, config))
-		return finish(f, c, config, 1, R_ENGINE);
+		return finish(ctx, f, c, config, 1, R_ENGINE);
 	bpf_tail_call(ctx, &again, 0);
-	return finish(f, c, config, 1, R_ENGINE);
+	return finish(ctx, f, c, config, 1, R_ENGINE);
 }

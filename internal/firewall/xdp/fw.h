@@ -23,6 +23,8 @@ typedef __u64 u64;
 #define STEPS 256 /* of the matcher in one program */
 #define BUCKETS 65536
 #define COUNTERS 20480 /* of the rules of two policies */
+#define GUARDS 64
+#define NOBODY 0xffffffff /* in place of a counter: a command, or no rule */
 
 /* Why a frame had its verdict; the names are in internal/firewall/reason.go. */
 enum reason {
@@ -91,6 +93,25 @@ struct fw_rule {
 	u8 monitor;
 	u8 unproven; /* ban without a connection as proof */
 	u8 mac[6];
+	u8 grow; /* each ban of a source is twice as long as the one before */
+	u8 pad[5];
+};
+
+/* One range of ports of a guard. */
+struct fw_guard {
+	u64 cost_ns; /* what a connection adds */
+	u64 burst_ns;
+	u64 ban_ns;
+	u32 counter;
+	u16 port_lo, port_hi;
+	u8 grow;
+	u8 pad[7];
+};
+
+struct fw_guards {
+	u32 count;
+	u32 pad;
+	struct fw_guard guard[GUARDS];
 };
 
 /* One policy: the heads of the tables in one slot. */
@@ -112,13 +133,45 @@ struct fw_config {
 struct fw_control {
 	u64 seed;
 	u64 blocks; /* which kinds of entries were ever added: see B_ */
+	u64 log_ns; /* of a processor's time for one logged drop; 0: nobody reads the log */
 };
 
-enum { B_ADDR4 = 1, B_NET4 = 2, B_ADDR6 = 4, B_NET6 = 8, B_ALLOW4 = 16, B_ALLOW6 = 32, B_BAN = 64 };
+enum { B_ADDR4 = 1, B_NET4 = 2, B_ADDR6 = 4, B_NET6 = 8, B_ALLOW4 = 16, B_ALLOW6 = 32, B_BAN = 64, B_BANNET = 128 };
 
 struct fw_block {
 	u64 until; /* on the boot clock, 0 for ever */
 	u64 hits;
+};
+
+/* As fw_block, and how it came about. */
+struct fw_ban {
+	u64 until;
+	u64 hits;
+	u32 strikes; /* how often it was banned before, one after the other */
+	u32 by;	     /* the counter of the rule or guard, or NOBODY */
+};
+
+enum { LOG_DROP, LOG_BAN };
+
+/* One record of the log; a drop's has the head of the frame behind it. */
+struct fw_log {
+	u64 time; /* on the boot clock */
+	u64 ban_ns;
+	u64 unsaid; /* drops of this processor that had no room in the rate since the last */
+	u8 addr[16];
+	u32 counter;
+	u32 device;
+	u32 length;
+	u32 captured;
+	u32 strikes;
+	u8 kind;
+	u8 reason;
+	u8 pad[2];
+};
+
+struct fw_paid {
+	u64 until;
+	u64 unsaid;
 };
 
 struct fw_name {
@@ -147,7 +200,10 @@ struct fw_frame {
 	u8 ttl, dscp, frag;
 	u8 mac[6];
 	u8 l3; /* addresses are known */
-	u8 pad[3];
+	u8 reason;
+	u8 pad[2];
+	u32 rule; /* the counter of the rule that decided */
+	u32 pad2;
 	u32 off, left;
 	/* where the matcher is, over tail calls */
 	u32 slot;

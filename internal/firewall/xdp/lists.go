@@ -21,13 +21,21 @@ const (
 	flagAllow4
 	flagAllow6
 	flagBan
+	flagBanNet
 )
+
+// forget is how long after its end a ban is remembered, so that the next is longer.
+const forget = 24 * time.Hour
 
 // Entry is a source on a list.
 type Entry struct {
 	Prefix netip.Prefix  `json:"prefix"`
 	Left   time.Duration `json:"left_ns,omitempty"` // 0: for ever
 	Hits   uint64        `json:"hits"`
+	// Of bans: the rule or guard that made it, empty for a command; and how many
+	// bans of the source went before.
+	By      string `json:"by,omitempty"`
+	Strikes uint32 `json:"strikes,omitempty"`
 }
 
 // flag tells the program to look at a list.
@@ -76,15 +84,19 @@ func (f *Firewall) place(p netip.Prefix, allow bool) (*ebpf.Map, any, uint64) {
 }
 
 func (f *Firewall) put(m *ebpf.Map, key any, flag uint64, p netip.Prefix, d time.Duration) error {
-	var b progFwBlock
+	until := uint64(0)
 	if d > 0 {
 		now, err := bootNow()
 		if err != nil {
 			return err
 		}
-		b.Until = uint64(now + d)
+		until = uint64(now + d)
 	}
-	if err := m.Put(key, &b); err != nil {
+	var b any = &progFwBlock{Until: until}
+	if m == f.objs.Bans {
+		b = &progFwBan{Until: until, By: nobody}
+	}
+	if err := m.Put(key, b); err != nil {
 		if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOSPC) {
 			return fmt.Errorf("the list is full, %s was not added: remove entries, or use prefixes", p)
 		}
@@ -133,17 +145,39 @@ func remove(m *ebpf.Map, key any, p netip.Prefix) (bool, error) {
 	}
 }
 
-// Ban drops what comes from a for d, which is at most firewall.MaxBan.
-func (f *Firewall) Ban(a netip.Addr, d time.Duration) error {
+// banKey gives the key of a ban: of an address, or of 64 bits of IPv6, which stand with
+// the rest of the address empty.
+func banKey(p netip.Prefix) (*progAddr6, error) {
+	if !p.IsSingleIP() && (p.Addr().Is4() || p.Bits() != 64) {
+		return nil, fmt.Errorf("%s is neither an address nor a /64 of IPv6: bearcat fw add blocks prefixes", p)
+	}
+	return &progAddr6{Addr: p.Masked().Addr().As16()}, nil
+}
+
+// Ban drops what comes from an address or a /64 of IPv6 for d, which is at most
+// firewall.MaxBan.
+func (f *Firewall) Ban(p netip.Prefix, d time.Duration) error {
 	if d <= 0 || d > firewall.MaxBan {
 		return fmt.Errorf("a ban lasts up to %s, not %s", firewall.MaxBan, d)
 	}
-	return f.put(f.objs.Bans, &progAddr6{Addr: a.As16()}, flagBan, netip.PrefixFrom(a, a.BitLen()), d)
+	key, err := banKey(p)
+	if err != nil {
+		return err
+	}
+	flag := uint64(flagBan)
+	if !p.IsSingleIP() {
+		flag |= flagBanNet
+	}
+	return f.put(f.objs.Bans, key, flag, p, d)
 }
 
 // Unban ends a ban; false means that there was none.
-func (f *Firewall) Unban(a netip.Addr) (bool, error) {
-	return remove(f.objs.Bans, &progAddr6{Addr: a.As16()}, netip.PrefixFrom(a, a.BitLen()))
+func (f *Firewall) Unban(p netip.Prefix) (bool, error) {
+	key, err := banKey(p)
+	if err != nil {
+		return false, err
+	}
+	return remove(f.objs.Bans, key, p)
 }
 
 // Blocked, Allowed and Bans give the lists in the order of addresses, and take out
@@ -158,9 +192,46 @@ func (f *Firewall) Allowed() ([]Entry, error) {
 	return entries(map[*ebpf.Map]keyKind{f.objs.Allow4: net4, f.objs.Allow6: net6})
 }
 
-// Bans gives the bans that hold.
+// Bans gives the bans that hold, and takes out what nothing needs any more.
 func (f *Firewall) Bans() ([]Entry, error) {
-	return entries(map[*ebpf.Map]keyKind{f.objs.Bans: addr6})
+	now, err := bootNow()
+	if err != nil {
+		return nil, err
+	}
+	names, err := f.counterNames()
+	if err != nil {
+		return nil, err
+	}
+	var out []Entry
+	var key progAddr6
+	var b progFwBan
+	var old []progAddr6
+	it := f.objs.Bans.Iterate()
+	for it.Next(&key, &b) {
+		e := Entry{Prefix: addr6.prefix(key.Addr[:]), Hits: b.Hits, Strikes: b.Strikes, Left: time.Duration(b.Until) - now}
+		if b.By != nobody {
+			e.By = names[b.By]
+		}
+		if a := e.Prefix.Addr(); a.Is6() && [8]byte(key.Addr[8:]) == [8]byte{} {
+			e.Prefix = netip.PrefixFrom(a, 64)
+		}
+		switch {
+		case e.Left > 0:
+			out = append(out, e)
+		case e.Left < -forget:
+			old = append(old, key)
+		}
+	}
+	if err := it.Err(); err != nil {
+		return nil, fmt.Errorf("reading the bans: %w", err)
+	}
+	for i := range old {
+		if err := f.objs.Bans.Delete(&old[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil, fmt.Errorf("removing what has expired: %w", err)
+		}
+	}
+	sortEntries(out)
+	return out, nil
 }
 
 type keyKind int
@@ -218,13 +289,17 @@ func entries(maps map[*ebpf.Map]keyKind) ([]Entry, error) {
 			}
 		}
 	}
+	sortEntries(out)
+	return out, nil
+}
+
+func sortEntries(out []Entry) {
 	slices.SortFunc(out, func(a, b Entry) int {
 		if c := a.Prefix.Addr().Compare(b.Prefix.Addr()); c != 0 {
 			return c
 		}
 		return a.Prefix.Bits() - b.Prefix.Bits()
 	})
-	return out, nil
 }
 
 // Flush empties the block list and the bans, and gives how many entries went.
@@ -245,7 +320,7 @@ func (f *Firewall) Flush() (int, error) {
 		return n, err
 	}
 	for _, e := range bans {
-		if _, err := f.Unban(e.Prefix.Addr()); err != nil {
+		if _, err := f.Unban(e.Prefix); err != nil {
 			return n, err
 		}
 		n++

@@ -57,6 +57,9 @@ func (f *Firewall) fill(slot uint32, p *firewall.Policy, t *compile.Tables, ids 
 	if err := fillArray(f, "ports", f.objs.Ports, slot, t.Ports[:]); err != nil {
 		return err
 	}
+	if err := f.fillGuards(slot, p, ids); err != nil {
+		return err
+	}
 	for dim, outer := range []*ebpf.Map{f.objs.Source6, f.objs.Target6} {
 		if err := f.fillPrefixes([]string{"source6", "target6"}[dim], outer, slot, t.V6[dim]); err != nil {
 			return err
@@ -145,6 +148,9 @@ func kernelRule(r *firewall.Rule, counter uint32) progFwRule {
 	if r.Unproven {
 		k.Unproven = 1
 	}
+	if r.Grow {
+		k.Grow = 1
+	}
 	if r.Action == firewall.Limit {
 		k.CostNs = uint64(r.Per / time.Duration(r.Packets))
 		k.BurstNs = k.CostNs * uint64(r.Burst)
@@ -169,9 +175,9 @@ func (f *Firewall) counterNames() (map[uint32]string, error) {
 	return out, nil
 }
 
-// counterIDs gives each rule its counter: the one that it had, or a free one. Those
-// of rules that are neither in the policy nor in use are freed.
-func (f *Firewall) counterIDs(rules []firewall.Rule) (map[string]uint32, error) {
+// counterIDs gives each name its counter: the one that it had, or a free one. Those
+// of rules and guards that are neither in the policy nor in use are freed.
+func (f *Firewall) counterIDs(wanted []string) (map[string]uint32, error) {
 	names, err := f.counterNames()
 	if err != nil {
 		return nil, err
@@ -185,27 +191,27 @@ func (f *Firewall) counterIDs(rules []firewall.Rule) (map[string]uint32, error) 
 	for id, name := range names {
 		byName[name] = id
 	}
-	for _, r := range rules {
-		if len(r.Name) > 63 {
-			return nil, fmt.Errorf("the rule %q has a name of more than 63 bytes: shorten it", r.Name)
+	for _, name := range wanted {
+		if len(name) > 63 {
+			return nil, fmt.Errorf("the rule %q has a name of more than 63 bytes: shorten it", name)
 		}
-		if id, ok := byName[r.Name]; ok {
-			ids[r.Name] = id
+		if id, ok := byName[name]; ok {
+			ids[name] = id
 			used[id] = true
 		}
 	}
 	next := uint32(0)
-	for _, r := range rules {
-		if _, ok := ids[r.Name]; ok {
+	for _, name := range wanted {
+		if _, ok := ids[name]; ok {
 			continue
 		}
 		for used[next] {
 			next++
 		}
 		used[next] = true
-		ids[r.Name] = next
+		ids[name] = next
 		var n progFwName
-		copy(n.Name[:], r.Name)
+		copy(n.Name[:], name)
 		if err := f.objs.Names.Put(next, &n); err != nil {
 			return nil, fmt.Errorf("naming a counter: %w", err)
 		}
@@ -224,8 +230,12 @@ func (f *Firewall) countersInUse() (map[uint32]bool, error) {
 		return nil, err
 	}
 	var c progFwConfig
-	if err := f.objs.Configs.Lookup(slot, &c); err != nil {
+	var guards progFwGuards
+	if err := errors.Join(f.objs.Configs.Lookup(slot, &c), f.objs.Guards.Lookup(slot, &guards)); err != nil {
 		return nil, fmt.Errorf("reading the policy in use: %w", err)
+	}
+	for _, g := range guards.Guard[:guards.Count] {
+		used[g.Counter] = true
 	}
 	if c.Rules == 0 {
 		return used, nil

@@ -18,6 +18,14 @@ type progAddr6 struct {
 	Addr [16]uint8
 }
 
+type progFwBan struct {
+	_       structs.HostLayout
+	Until   uint64
+	Hits    uint64
+	Strikes uint32
+	By      uint32
+}
+
 type progFwBlock struct {
 	_     structs.HostLayout
 	Until uint64
@@ -44,6 +52,7 @@ type progFwControl struct {
 	_      structs.HostLayout
 	Seed   uint64
 	Blocks uint64
+	LogNs  uint64
 }
 
 type progFwCount struct {
@@ -76,7 +85,10 @@ type progFwFrame struct {
 	Frag     uint8
 	Mac      [6]uint8
 	L3       uint8
-	Pad      [3]uint8
+	Reason   uint8
+	Pad      [2]uint8
+	Rule     uint32
+	Pad2     uint32
 	Off      uint32
 	Left     uint32
 	Slot     uint32
@@ -85,9 +97,50 @@ type progFwFrame struct {
 	Bits     uint64
 }
 
+type progFwGuard struct {
+	_       structs.HostLayout
+	CostNs  uint64
+	BurstNs uint64
+	BanNs   uint64
+	Counter uint32
+	PortLo  uint16
+	PortHi  uint16
+	Grow    uint8
+	Pad     [7]uint8
+}
+
+type progFwGuards struct {
+	_     structs.HostLayout
+	Count uint32
+	Pad   uint32
+	Guard [64]progFwGuard
+}
+
+type progFwLog struct {
+	_        structs.HostLayout
+	Time     uint64
+	BanNs    uint64
+	Unsaid   uint64
+	Addr     [16]uint8
+	Counter  uint32
+	Device   uint32
+	Length   uint32
+	Captured uint32
+	Strikes  uint32
+	Kind     uint8
+	Reason   uint8
+	Pad      [2]uint8
+}
+
 type progFwName struct {
 	_    structs.HostLayout
 	Name [64]uint8
+}
+
+type progFwPaid struct {
+	_      structs.HostLayout
+	Until  uint64
+	Unsaid uint64
 }
 
 type progFwRule struct {
@@ -118,6 +171,9 @@ type progFwRule struct {
 	Monitor    uint8
 	Unproven   uint8
 	Mac        [6]uint8
+	Grow       uint8
+	Pad        [5]uint8
+	_          [2]byte
 }
 
 type progLpm4 struct {
@@ -149,7 +205,10 @@ const (
 	progMapConfigs   = "configs"
 	progMapControl   = "control"
 	progMapCounters  = "counters"
+	progMapDrops     = "drops"
 	progMapFrames    = "frames"
+	progMapGuards    = "guards"
+	progMapLogPaid   = "log_paid"
 	progMapNames     = "names"
 	progMapPorts     = "ports"
 	progMapReasons   = "reasons"
@@ -162,6 +221,7 @@ const (
 	progProgFwMatch  = "fw_match"
 	progVarHasFrags  = "has_frags"
 	progVarPosition  = "position"
+	progVarTypeLog   = "type_log"
 	progVarTypeRule  = "type_rule"
 )
 
@@ -228,7 +288,10 @@ type progMapSpecs struct {
 	Configs   *ebpf.MapSpec `ebpf:"configs"`
 	Control   *ebpf.MapSpec `ebpf:"control"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	Drops     *ebpf.MapSpec `ebpf:"drops"`
 	Frames    *ebpf.MapSpec `ebpf:"frames"`
+	Guards    *ebpf.MapSpec `ebpf:"guards"`
+	LogPaid   *ebpf.MapSpec `ebpf:"log_paid"`
 	Names     *ebpf.MapSpec `ebpf:"names"`
 	Ports     *ebpf.MapSpec `ebpf:"ports"`
 	Reasons   *ebpf.MapSpec `ebpf:"reasons"`
@@ -245,6 +308,7 @@ type progMapSpecs struct {
 type progVariableSpecs struct {
 	HasFrags *ebpf.VariableSpec `ebpf:"has_frags"`
 	Position *ebpf.VariableSpec `ebpf:"position"`
+	TypeLog  *ebpf.VariableSpec `ebpf:"type_log"`
 	TypeRule *ebpf.VariableSpec `ebpf:"type_rule"`
 }
 
@@ -281,7 +345,10 @@ type progMaps struct {
 	Configs   *ebpf.Map `ebpf:"configs"`
 	Control   *ebpf.Map `ebpf:"control"`
 	Counters  *ebpf.Map `ebpf:"counters"`
+	Drops     *ebpf.Map `ebpf:"drops"`
 	Frames    *ebpf.Map `ebpf:"frames"`
+	Guards    *ebpf.Map `ebpf:"guards"`
+	LogPaid   *ebpf.Map `ebpf:"log_paid"`
 	Names     *ebpf.Map `ebpf:"names"`
 	Ports     *ebpf.Map `ebpf:"ports"`
 	Reasons   *ebpf.Map `ebpf:"reasons"`
@@ -307,7 +374,10 @@ func (m *progMaps) Close() error {
 		m.Configs,
 		m.Control,
 		m.Counters,
+		m.Drops,
 		m.Frames,
+		m.Guards,
+		m.LogPaid,
 		m.Names,
 		m.Ports,
 		m.Reasons,
@@ -325,6 +395,7 @@ func (m *progMaps) Close() error {
 type progVariables struct {
 	HasFrags *ebpf.Variable `ebpf:"has_frags"`
 	Position *ebpf.Variable `ebpf:"position"`
+	TypeLog  *ebpf.Variable `ebpf:"type_log"`
 	TypeRule *ebpf.Variable `ebpf:"type_rule"`
 }
 

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/firewall/host"
+	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
+	"github.com/spf13/cobra"
+)
+
+// rated is a count with what came a second since the time before.
+type rated struct {
+	xdp.Counts
+	PacketsPerSecond float64 `json:"packets_per_second"`
+	BitsPerSecond    float64 `json:"bits_per_second"`
+}
+
+// fwRates is one refresh of bearcat fw stats --watch.
+type fwRates struct {
+	Time    time.Time `json:"time"`
+	Reasons []rated   `json:"reasons"`
+	Rules   []rated   `json:"rules"`
+}
+
+func rates(now, before []xdp.Counts, seconds float64) []rated {
+	type key struct{ name, verdict string }
+	was := map[key]xdp.Counts{}
+	for _, c := range before {
+		was[key{c.Name, c.Verdict}] = c
+	}
+	out := []rated{}
+	for _, c := range now {
+		w := was[key{c.Name, c.Verdict}]
+		r := rated{Counts: c}
+		if c.Packets >= w.Packets && seconds > 0 { // a counter that was cleared begins anew
+			r.PacketsPerSecond = float64(c.Packets-w.Packets) / seconds
+			r.BitsPerSecond = 8 * float64(c.Bytes-w.Bytes) / seconds
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func fwStats(p *fwPlaces) *cobra.Command {
+	var every time.Duration
+	var count int
+	cmd := &cobra.Command{
+		Use: "stats", Short: "packets by reason and by rule",
+		Long:    "Counts since the firewall was loaded. The last column is what a rule in monitor\nwould have dropped, what was over a limit, or what a guard banned for. With\n--watch also what comes a second.",
+		Example: "  bearcat fw stats\n  bearcat fw stats --watch 2s",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.open(func(fw *xdp.Firewall) error {
+				if every != 0 {
+					return p.watchStats(cmd, fw, every, count)
+				}
+				s, err := fw.Stats()
+				if err != nil {
+					return err
+				}
+				return p.print(cmd, s, func(w *tabwriter.Writer) {
+					_, _ = fmt.Fprintln(w, "\t\tpackets\tbytes\tover")
+					for _, c := range s.Reasons {
+						_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", c.Verdict, c.Name, c.Packets, c.Bytes, c.Over)
+					}
+					for _, c := range s.Rules {
+						_, _ = fmt.Fprintf(w, "rule\t%s\t%d\t%d\t%d\n", termtext.String(c.Name), c.Packets, c.Bytes, c.Over)
+					}
+				})
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&every, "watch", 0, "print again after each such time, with rates")
+	cmd.Flags().IntVar(&count, "count", 0, "with --watch: end after this many times")
+	return cmd
+}
+
+func (p *fwPlaces) watchStats(cmd *cobra.Command, fw *xdp.Firewall, every time.Duration, count int) error {
+	if every < 100*time.Millisecond {
+		return fmt.Errorf("--watch %s is too often: 100ms is the least", every)
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	before, err := fw.Stats()
+	if err != nil {
+		return err
+	}
+	last := time.Now()
+	for n := 0; count == 0 || n < count; n++ {
+		select {
+		case <-signals:
+			return nil
+		case <-time.After(every):
+		}
+		now, err := fw.Stats()
+		if err != nil {
+			return err
+		}
+		at := time.Now()
+		passed := at.Sub(last).Seconds()
+		out := fwRates{at, rates(now.Reasons, before.Reasons, passed), rates(now.Rules, before.Rules, passed)}
+		before, last = now, at
+		err = p.print(cmd, out, func(w *tabwriter.Writer) {
+			_, _ = fmt.Fprintf(w, "%s\t\tpackets/s\tbits/s\tpackets\tover\n", at.Format("15:04:05"))
+			line := func(kind string, r rated) {
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%.0f\t%.0f\t%d\t%d\n", kind, termtext.String(r.Name), r.PacketsPerSecond, r.BitsPerSecond, r.Packets, r.Over)
+			}
+			for _, r := range out.Reasons {
+				line(r.Verdict, r)
+			}
+			for _, r := range out.Rules {
+				line("rule", r)
+			}
+			_, _ = fmt.Fprintln(w)
+		})
+		if errors.Is(err, syscall.EPIPE) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var deviceName = regexp.MustCompile(`^[A-Za-z0-9_.@-]{1,15}$`)
+
+func fwUnit(p *fwPlaces) *cobra.Command {
+	return &cobra.Command{
+		Use: "unit DEV...", Short: "print a systemd service that attaches at boot",
+		Long: `The service runs before the network is up, so that no packet gets by; the policy
+and the lists come back from the state folder. It does nothing while the kill
+switch is there.`,
+		Example: "  bearcat fw unit eth0 > /etc/systemd/system/bearcat-fw.service\n  systemctl enable bearcat-fw",
+		Args:    usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			binary, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("looking for this program: %w", err)
+			}
+			for _, dev := range args {
+				if !deviceName.MatchString(dev) {
+					return fmt.Errorf("%q is not the name of a device that a unit can hold", dev)
+				}
+			}
+			text := unitText(binary, p, args)
+			if p.asJSON {
+				return p.print(cmd, map[string]string{"unit": text}, nil)
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+}
+
+func unitText(binary string, p *fwPlaces, devices []string) string {
+	quote := func(s string) string {
+		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`).Replace(s) + `"`
+	}
+	var flags []string
+	for _, f := range []struct{ name, value, usual string }{
+		{"--pins", p.pins, xdp.DefaultDir}, {"--state", p.state, host.DefaultState}, {"--kill-switch", p.kill, host.KillSwitch},
+	} {
+		if f.value != f.usual {
+			flags = append(flags, f.name, quote(f.value))
+		}
+	}
+	var b strings.Builder
+	_, _ = fmt.Fprintf(&b, "[Unit]\nDescription=Bearcat firewall\nDefaultDependencies=no\nBefore=network-pre.target\nWants=network-pre.target\n")
+	for _, d := range devices {
+		_, _ = fmt.Fprintf(&b, "BindsTo=sys-subsystem-net-devices-%s.device\nAfter=sys-subsystem-net-devices-%s.device\n", unitEscape(d), unitEscape(d))
+	}
+	_, _ = fmt.Fprintf(&b, "After=local-fs.target sys-fs-bpf.mount\nConditionPathExists=!%s\n\n", strings.ReplaceAll(filepath.Clean(p.kill), "%", "%%"))
+	_, _ = fmt.Fprintf(&b, "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=%s\n\n", strings.Join(append([]string{quote(binary), "fw", "attach"}, append(devices, flags...)...), " "))
+	_, _ = fmt.Fprintf(&b, "[Install]\nWantedBy=multi-user.target\n")
+	return b.String()
+}
+
+// unitEscape writes a name as systemd does in the names of units.
+func unitEscape(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' && i > 0 {
+			b.WriteByte(c)
+		} else {
+			_, _ = fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return b.String()
+}
