@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -173,10 +174,14 @@ func (p *fwPlaces) restore(cmd *cobra.Command, fw *xdp.Firewall) error {
 	if bad > 0 {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "bearcat: %d lines of the journal of lists in %s cannot be read and are left out\n", bad, p.state)
 	}
+	var ever []netip.Prefix
 	for _, e := range entries {
 		left := time.Duration(0)
 		if !e.Until.IsZero() {
 			left = time.Until(e.Until)
+		} else if e.List == host.BlockList {
+			ever = append(ever, e.Prefix)
+			continue
 		}
 		switch e.List {
 		case host.AllowList:
@@ -189,6 +194,9 @@ func (p *fwPlaces) restore(cmd *cobra.Command, fw *xdp.Firewall) error {
 		if err != nil {
 			return fmt.Errorf("restoring the lists: %w", err)
 		}
+	}
+	if _, err := fw.BlockAll(ever); err != nil {
+		return fmt.Errorf("restoring the lists: %w", err)
 	}
 	return state.Compact(entries)
 }

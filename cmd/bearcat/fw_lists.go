@@ -292,19 +292,22 @@ protected address is left out. A name of - is standard input.`,
 				return err
 			}
 			return p.open(func(fw *xdp.Firewall) error {
-				var done []host.Change
 				var kept []string
-				why := host.Change{List: host.BlockList, Comment: comment}
+				var taken []netip.Prefix
 				for _, x := range prefixes {
 					if hit := host.Covered(protected, x); len(hit) > 0 {
 						kept = append(kept, fmt.Sprintf("%s left out: it holds %s, %s", x, hit[0].Addr, hit[0].Why))
 						continue
 					}
-					if err := fw.Block(x, 0); err != nil {
-						return errors.Join(fmt.Errorf("%d of %d added: %w", len(done), len(prefixes), err), p.note(done))
-					}
-					why.Prefix = x
-					done = append(done, why)
+					taken = append(taken, x)
+				}
+				n, err := fw.BlockAll(taken)
+				var done []host.Change
+				for _, x := range taken[:n] {
+					done = append(done, host.Change{List: host.BlockList, Prefix: x, Comment: comment})
+				}
+				if err != nil {
+					return errors.Join(fmt.Errorf("%d of %d added: %w", n, len(taken), err), p.note(done))
 				}
 				if err := p.note(done); err != nil {
 					return err

@@ -6,6 +6,7 @@
 #   run.sh idle    processor and memory when nothing happens, time to start
 #   run.sh flood   opens as fast as two processors make them, and execs among them
 #   run.sh storm   memory of the agent while everything happens at once, for a minute
+#   run.sh fw      what a packet costs in the firewall, beside xdp-filter if installed
 #   run.sh micro   the packages' own benchmarks
 #   run.sh all     all of these (the default)
 #   run.sh docs    put the results into docs/benchmarks.md
@@ -93,6 +94,11 @@ section_storm() {
 	$out/bench storm -time "$storm_time" -bearcat $out/bearcat -tools $out -out $out/storm
 }
 
+section_fw() {
+	say "fw: packets through the firewall's program, as root on this machine"
+	$out/bench fw -out $out/fw
+}
+
 section_micro() {
 	say "micro: the packages' own benchmarks"
 	$out/bench micro -out $out/micro
@@ -100,7 +106,7 @@ section_micro() {
 
 section=${1:-all}
 case $section in
-exec | peers | idle | flood | storm | micro)
+exec | peers | idle | flood | storm | fw | micro)
 	build
 	("section_$section")
 	;;
@@ -118,9 +124,9 @@ all)
 		wait $peers || failed="$failed peers"
 		trap - INT TERM
 		cat $out/peers.log
-		rest="idle flood storm micro"
+		rest="idle flood storm fw micro"
 	else
-		rest="exec peers idle flood storm micro"
+		rest="exec peers idle flood storm fw micro"
 	fi
 	for s in $rest; do
 		("section_$s") || failed="$failed $s"

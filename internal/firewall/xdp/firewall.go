@@ -171,7 +171,7 @@ func Open(dir string) (*Firewall, error) {
 		"rows": &m.Rows, "rules": &m.Rules, "tries": &m.Tries, "ports": &m.Ports, "source6": &m.Source6, "target6": &m.Target6,
 		"configs": &m.Configs, "control": &m.Control, "active": &m.Active, "block4": &m.Block4, "block6": &m.Block6, "blocknet4": &m.Blocknet4,
 		"blocknet6": &m.Blocknet6, "allow4": &m.Allow4, "allow6": &m.Allow6, "bans": &m.Bans, "buckets": &m.Buckets,
-		"reasons": &m.Reasons, "counters": &m.Counters, "names": &m.Names, "guards": &m.Guards, "drops": &m.Drops, "log_paid": &m.LogPaid,
+		"reasons": &m.Reasons, "counters": &m.Counters, "names": &m.Names, "guards": &m.Guards, "drops": &m.Drops, "near4": &m.Near4, "log_paid": &m.LogPaid,
 	} {
 		if *to, err = ebpf.LoadPinnedMap(filepath.Join(dir, name), nil); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening the firewall's map %s: %w", name, err), f.Close())
@@ -182,6 +182,9 @@ func Open(dir string) (*Firewall, error) {
 	}
 	return f, nil
 }
+
+// Program is what judges frames, for benchmarks that run it on frames of their own.
+func (f *Firewall) Program() *ebpf.Program { return f.objs.FwEntry }
 
 // Close lets go of the firewall. What is pinned stays.
 func (f *Firewall) Close() error {

@@ -57,6 +57,9 @@ OUTER(target6, BPF_MAP_TYPE_LPM_TRIE, struct lpm6, u32, BPF_F_NO_PREALLOC);
 TABLE(configs, BPF_MAP_TYPE_ARRAY, 2, u32, struct fw_config, 0);
 TABLE(block4, BPF_MAP_TYPE_HASH, 1048576, u32, struct fw_block, BPF_F_NO_PREALLOC);
 TABLE(block6, BPF_MAP_TYPE_HASH, 1048576, struct addr6, struct fw_block, BPF_F_NO_PREALLOC);
+/* a bit for each 24 bits of IPv4 that have something on the block list: most packets
+ * are spared the look-ups in tables that do not fit into any cache */
+TABLE(near4, BPF_MAP_TYPE_ARRAY, 262144, u32, u64, 0);
 TABLE(blocknet4, BPF_MAP_TYPE_LPM_TRIE, 1048576, struct lpm4, struct fw_block, BPF_F_NO_PREALLOC);
 TABLE(blocknet6, BPF_MAP_TYPE_LPM_TRIE, 1048576, struct lpm6, struct fw_block, BPF_F_NO_PREALLOC);
 TABLE(reasons, BPF_MAP_TYPE_PERCPU_ARRAY, 2 * R_COUNT, u32, struct fw_count, 0);
@@ -176,6 +179,14 @@ static __always_inline int finish(struct xdp_md *ctx, struct fw_frame *f, struct
 	return XDP_DROP;
 }
 
+static __always_inline int near(u32 addr)
+{
+	u32 net = bpf_ntohl(addr) >> 8, key = net >> 6;
+	u64 *word = bpf_map_lookup_elem(&near4, &key);
+
+	return !word || *word >> (net & 63) & 1;
+}
+
 static __always_inline int banned(struct addr6 *k)
 {
 	struct fw_ban *b = bpf_map_lookup_elem(&bans, k);
@@ -194,15 +205,17 @@ static __always_inline u32 blocked(struct fw_frame *f, u32 blocks)
 		u32 addr;
 
 		__builtin_memcpy(&addr, f->saddr, 4);
-		if (blocks & B_ADDR4)
-			b = bpf_map_lookup_elem(&block4, &addr);
-		if (b && expired(b))
-			b = NULL;
-		if (!b && blocks & B_NET4) {
-			struct lpm4 k = { .bits = 32 };
+		if (blocks & (B_ADDR4 | B_NET4) && near(addr)) {
+			if (blocks & B_ADDR4)
+				b = bpf_map_lookup_elem(&block4, &addr);
+			if (b && expired(b))
+				b = NULL;
+			if (!b && blocks & B_NET4) {
+				struct lpm4 k = { .bits = 32 };
 
-			__builtin_memcpy(k.addr, f->saddr, 4);
-			b = bpf_map_lookup_elem(&blocknet4, &k);
+				__builtin_memcpy(k.addr, f->saddr, 4);
+				b = bpf_map_lookup_elem(&blocknet4, &k);
+			}
 		}
 	} else {
 		if (blocks & B_ADDR6)

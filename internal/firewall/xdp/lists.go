@@ -111,6 +111,9 @@ func (f *Firewall) Block(p netip.Prefix, d time.Duration) error {
 	if d > 0 && !p.IsSingleIP() {
 		return fmt.Errorf("%s is not a single address: only those can be blocked for a time", p)
 	}
+	if err := f.setNear([]netip.Prefix{p}); err != nil {
+		return err
+	}
 	m, key, flag := f.place(p, false)
 	return f.put(m, key, flag, p, d)
 }

@@ -210,6 +210,7 @@ const (
 	progMapGuards    = "guards"
 	progMapLogPaid   = "log_paid"
 	progMapNames     = "names"
+	progMapNear4     = "near4"
 	progMapPorts     = "ports"
 	progMapReasons   = "reasons"
 	progMapRows      = "rows"
@@ -293,6 +294,7 @@ type progMapSpecs struct {
 	Guards    *ebpf.MapSpec `ebpf:"guards"`
 	LogPaid   *ebpf.MapSpec `ebpf:"log_paid"`
 	Names     *ebpf.MapSpec `ebpf:"names"`
+	Near4     *ebpf.MapSpec `ebpf:"near4"`
 	Ports     *ebpf.MapSpec `ebpf:"ports"`
 	Reasons   *ebpf.MapSpec `ebpf:"reasons"`
 	Rows      *ebpf.MapSpec `ebpf:"rows"`
@@ -350,6 +352,7 @@ type progMaps struct {
 	Guards    *ebpf.Map `ebpf:"guards"`
 	LogPaid   *ebpf.Map `ebpf:"log_paid"`
 	Names     *ebpf.Map `ebpf:"names"`
+	Near4     *ebpf.Map `ebpf:"near4"`
 	Ports     *ebpf.Map `ebpf:"ports"`
 	Reasons   *ebpf.Map `ebpf:"reasons"`
 	Rows      *ebpf.Map `ebpf:"rows"`
@@ -379,6 +382,7 @@ func (m *progMaps) Close() error {
 		m.Guards,
 		m.LogPaid,
 		m.Names,
+		m.Near4,
 		m.Ports,
 		m.Reasons,
 		m.Rows,

@@ -6,6 +6,7 @@
 //	bench start [flags]   time to readiness and to the first event
 //	bench flood [flags]   what becomes of a flood of opens, and of execs in it
 //	bench storm [flags]   the agent's memory while everything happens at once
+//	bench fw    [flags]   what a packet costs in the firewall
 //	bench micro [flags]   the packages' own benchmarks
 //	bench docs  [flags]   put the results into docs/benchmarks.md
 package main
@@ -43,12 +44,12 @@ func main() {
 
 func dispatch(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"cost": cost, "idle": idle, "start": start, "flood": flood, "storm": storm, "micro": micro, "docs": docs,
+		"cost": cost, "idle": idle, "start": start, "flood": flood, "storm": storm, "fw": fw, "micro": micro, "docs": docs,
 	}
 	if len(args) > 0 && commands[args[0]] != nil {
 		return commands[args[0]](ctx, args[1:])
 	}
-	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|flood|storm|micro|docs [flags]; -h after any of them lists its flags")
+	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|flood|storm|fw|micro|docs [flags]; -h after any of them lists its flags")
 	return errUsage
 }
 
@@ -132,6 +133,25 @@ func cost(ctx context.Context, args []string) error {
 		Tools: place.Tools, Bearcat: place.Bearcat, Dir: place.Dir, Args: strings.Fields(c.args),
 		Agents: strings.Split(*agents, ","), Pairs: *pairs, Progress: os.Stderr,
 	})
+	if err != nil {
+		return err
+	}
+	return c.finish(r)
+}
+
+func fw(ctx context.Context, args []string) error {
+	c := newCommon("fw")
+	o := bench.FirewallOptions{Progress: os.Stderr}
+	c.set.IntVar(&o.Rounds, "rounds", 11, "`number` of rounds")
+	repeat := c.set.Uint("repeat", 200_000, "`packets` in a run")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	if o.Rounds < 1 || *repeat < 1 || *repeat > 1<<30 {
+		return errors.New("-rounds and -repeat must be at least 1, and -repeat at most 2^30")
+	}
+	o.Repeat = uint32(*repeat)
+	r, err := bench.MeasureFirewall(ctx, o)
 	if err != nil {
 		return err
 	}
