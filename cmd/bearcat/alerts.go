@@ -186,6 +186,9 @@ func alertText(k *alerts.Kept) string {
 	line("what", k.Summary)
 	line("why", k.Why)
 	line("next", k.Next)
+	for _, r := range k.Responses {
+		line("response", r)
+	}
 	if k.Repeats > 0 {
 		fmt.Fprintf(&b, "%-9s %d more like it were not written\n", "repeats", k.Repeats)
 	}

@@ -224,6 +224,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	if a.pipe.respond = newResponder(ctx, a.cfg.Response, a.pipe, a.log); a.pipe.respond != nil {
+		defer func() {
+			cancel()
+			a.pipe.respond.Wait()
+		}()
+	}
 	for _, s := range a.sensors {
 		if err := s.Attach(); err != nil {
 			return err

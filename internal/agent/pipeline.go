@@ -11,6 +11,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/fdgraph"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	table "github.com/bearcat-hids/bearcat/internal/process"
+	"github.com/bearcat-hids/bearcat/internal/respond"
 	"github.com/bearcat-hids/bearcat/internal/rule"
 	"github.com/bearcat-hids/bearcat/internal/sensor"
 	"github.com/bearcat-hids/bearcat/internal/sink"
@@ -32,6 +33,7 @@ type pipeline struct {
 	containers *container.Resolver
 	canary     *canary // nil for none
 	alerts     *alerts.Log
+	respond    *respond.Responder // nil for none
 	// last is when each stream was heard of last, in ns since 1970.
 	last [streamsMax]atomic.Int64
 
@@ -256,6 +258,9 @@ func (p *pipeline) counted() *rule.Counts {
 func (p *pipeline) alert(r *rule.Rule, a *event.Alert) {
 	p.byRun[r.Index()].Add(1)
 	p.tell(a)
+	if p.respond != nil {
+		p.respond.Alert(a)
+	}
 }
 
 // gap makes an event of a hole in a stream.

@@ -58,6 +58,8 @@ type Kept struct {
 	Lineage []string `json:"lineage,omitempty"`
 	// Repeats counts those like it that were left out after it.
 	Repeats uint64 `json:"repeats,omitempty"`
+	// Responses says what was done about it, or why not.
+	Responses []string `json:"responses,omitempty"`
 	// Around are events of the same tree of processes, in their order.
 	Around []Around `json:"around,omitempty"`
 	// Alert is the line that the JSON output has of it.
@@ -176,6 +178,18 @@ func (l *Log) Due(now time.Time, all bool) []event.Alert {
 	l.expire(now)
 	l.mu.Unlock()
 	return l.limit.due(now, all)
+}
+
+// Respond keeps what was done about an alert. Any goroutine may call it.
+func (l *Log) Respond(id, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.list) - 1; i >= 0; i-- {
+		if k := l.list[i]; k.ID == id && len(k.Responses) < 16 {
+			k.Responses = append(k.Responses, text)
+			return
+		}
+	}
 }
 
 // repeat counts an alert that was left out at the last one like it.

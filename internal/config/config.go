@@ -28,7 +28,9 @@ type Config struct {
 	Alerts  Alerts
 	Canary  Canary
 	CPU     CPU
-	Log     Log
+	// Response says what rules may have done.
+	Response Response
+	Log      Log
 }
 
 // Output says where alerts and events go, and how.
@@ -110,6 +112,14 @@ type Alerts struct {
 	Keep time.Duration
 }
 
+// Response says what the agent does where a rule's response asks for it.
+type Response struct {
+	// Block lets rules have the firewall ban addresses.
+	Block bool
+	// Pins is where the firewall is pinned, State the folder of its lists.
+	Pins, State string
+}
+
 // Canary says how often the agent makes sure that it sees what it does itself.
 type Canary struct {
 	// Interval is the time between two canaries; 0 for none.
@@ -152,12 +162,13 @@ func Default() *Config {
 			EnvRedact: []string{"*TOKEN*", "*SECRET*", "*PASS*", "*CREDENTIAL*",
 				"*APIKEY*", "*_KEY", "*_KEY_*"},
 		},
-		Rings:  Rings{Critical: 8 * MiB, Bulk: 4 * MiB},
-		Table:  Table{MaxProcesses: 131072, MaxMemory: 256 * MiB, KeepDead: 30 * time.Second},
-		Status: Status{Socket: "/run/bearcat/bearcat.sock"},
-		Alerts: Alerts{Burst: 5, RuleBurst: 60, Window: time.Minute, Keep: 30 * time.Minute},
-		Canary: Canary{Interval: time.Minute},
-		Log:    Log{Level: "info"},
+		Rings:    Rings{Critical: 8 * MiB, Bulk: 4 * MiB},
+		Table:    Table{MaxProcesses: 131072, MaxMemory: 256 * MiB, KeepDead: 30 * time.Second},
+		Status:   Status{Socket: "/run/bearcat/bearcat.sock"},
+		Alerts:   Alerts{Burst: 5, RuleBurst: 60, Window: time.Minute, Keep: 30 * time.Minute},
+		Canary:   Canary{Interval: time.Minute},
+		Response: Response{Block: true, Pins: "/sys/fs/bpf/bearcat/fw", State: "/var/lib/bearcat/fw"},
+		Log:      Log{Level: "info"},
 	}
 }
 

@@ -38,6 +38,7 @@ func sections() [][2]string {
 		{"alerts", "How many alerts of a kind are written, and how long all are kept for \"bearcat alerts\"."},
 		{"canary", "A process of the agent's own that it must see; where it does not, that is an alert. Whole hosts only."},
 		{"cpu", "Processor time of the agent and its programs in the kernel."},
+		{"response", "What is done where a rule has a response."},
 		{"log", "What the agent says of itself, on standard error."},
 	}
 }
@@ -87,6 +88,12 @@ func settings() []setting {
 			func(c *Config) *time.Duration { return &c.Canary.Interval }, 24*time.Hour),
 		percent("cpu.limit", "Most that may be used, in percent of one processor, such as 5%; above it less is collected, and an event says what.\n0% for no limit.",
 			func(c *Config) *float64 { return &c.CPU.Limit }),
+		boolean("response.block", "Let rules with response: {block: {remote: 10m}} have the firewall of \"bearcat fw\" ban addresses.",
+			func(c *Config) *bool { return &c.Response.Block }),
+		str("response.pins", "Where that firewall is pinned.",
+			func(c *Config) *string { return &c.Response.Pins }, checkAbs),
+		str("response.state", "The folder where its lists are kept.",
+			func(c *Config) *string { return &c.Response.State }, checkAbs),
 		str("log.level", "debug, info, warn or error.",
 			func(c *Config) *string { return &c.Log.Level }, func(s string) error { return oneOf(s, "debug", "info", "warn", "error") }),
 	}...)

@@ -59,6 +59,9 @@ type RuleInfo struct {
 	// finds; either may be empty.
 	Author     string
 	References []string
+	// Block is how long the firewall bans the other end of the event's connection
+	// for each alert; 0 for not at all.
+	Block time.Duration
 }
 
 // Alert is a rule's finding about one event.

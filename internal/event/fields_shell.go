@@ -59,6 +59,15 @@ func shellRelays(get func(*ShellHop) string) source {
 	}
 }
 
+// Peer gives the address at the other end of what a shell's input and output lead to,
+// "" where they lead to none.
+func (s *Shell) Peer() string {
+	if w := s.first(); w != nil {
+		return w.Remote
+	}
+	return ""
+}
+
 // shellRemote writes the other end, the address alone or with the port.
 func shellRemote(port bool) func(*Event, *Ref, []byte) ([]byte, bool) {
 	return func(ev *Event, _ *Ref, dst []byte) ([]byte, bool) {

@@ -12,7 +12,7 @@ func (l *loader) learn(known []*ast.Rule) {
 		def := &ruleDef{
 			name: k.Name, desc: k.Desc, source: k.Source, priority: k.Priority, tags: k.Tags,
 			notes:   map[string]string{"false_positives": k.FalsePositives, "response_note": k.Response},
-			enabled: k.Enabled, warnEvttypes: k.WarnAllEvents, at: k.At, known: k,
+			enabled: k.Enabled, warnEvttypes: k.WarnAllEvents, at: k.At, known: k, block: k.Block,
 		}
 		l.rules[k.Name] = def
 		l.order = append(l.order, def)

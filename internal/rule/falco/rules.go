@@ -3,6 +3,7 @@ package falco
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/rule/ast"
@@ -27,12 +28,14 @@ type ruleDef struct {
 	known *ast.Rule
 	// correlation is set for a rule that has this in place of a condition.
 	correlation *ast.Correlation
+	// block is the rule's response.
+	block time.Duration
 }
 
 // The keys of a rule, and those that override can append to and replace.
 func ruleKeys() []string {
 	return []string{"rule", "desc", "condition", "output", "priority", "source", "enabled", "tags", "exceptions", "override",
-		"append", "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration", "false_positives", "response_note", "correlation"}
+		"append", "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration", "false_positives", "response_note", "response", "correlation"}
 }
 
 // noteKeys are keys of Bearcat's own that hold texts for people.
@@ -124,6 +127,9 @@ func (l *loader) define(it *item, name string) {
 		if it.has(k) {
 			def.notes[k] = it.text(k)
 		}
+	}
+	if it.has("response") {
+		def.block = ruleyaml.Response(it.src, it.val["response"], it.add)
 	}
 	def.tags = it.tags(nil)
 	for _, ex := range it.exceptions() {
@@ -257,7 +263,7 @@ func (l *loader) build() []*ast.Rule {
 func (l *loader) buildRule(r *ruleDef) *ast.Rule {
 	rule := &ast.Rule{
 		RuleInfo: event.RuleInfo{Name: r.name, Desc: r.desc, Priority: r.priority, Source: r.source, Tags: r.tags,
-			FalsePositives: r.notes["false_positives"], Response: r.notes["response_note"]},
+			FalsePositives: r.notes["false_positives"], Response: r.notes["response_note"], Block: r.block},
 		Enabled: r.enabled, Foreign: r.source != "syscall", WarnAllEvents: r.warnEvttypes, At: r.at,
 	}
 	item := fmt.Sprintf("rule %q", r.name)

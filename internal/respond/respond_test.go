@@ -1,0 +1,126 @@
+package respond
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+)
+
+type fake struct {
+	mu     sync.Mutex
+	banned map[netip.Addr]time.Duration
+	why    []string
+	fail   error
+}
+
+func (f *fake) Ban(a netip.Addr, d time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail == nil {
+		f.banned[a] = d
+	}
+	return f.fail
+}
+
+func (f *fake) Protected(a netip.Addr) (string, error) {
+	if a == netip.MustParseAddr("192.0.2.1") {
+		return "the default gateway", nil
+	}
+	return "", nil
+}
+
+func (f *fake) Note(_ netip.Addr, _ time.Duration, why string) error {
+	f.why = append(f.why, why)
+	return nil
+}
+
+func alert(remote string) *event.Alert {
+	sshd := &event.Process{Pid: 7, Comm: "sshd"}
+	ev := &event.Event{Type: event.Connect, Proc: &event.Process{Pid: 8, Comm: "nc", Parent: sshd},
+		Call: &event.Call{Addr: &event.Socket{Remote: remote, RemotePort: 4444}}}
+	return &event.Alert{ID: "a1", Rule: &event.RuleInfo{Name: "Out", Block: 10 * time.Minute}, Event: ev}
+}
+
+// run hands alerts to a responder and gives what it said of each.
+func run(t *testing.T, f *fake, alerts ...*event.Alert) ([]string, Stats) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	said := make(chan string, 2*queue)
+	r := New(ctx, f, func(id, text string) { said <- id + " " + text })
+	var out []string
+	for _, a := range alerts {
+		r.Alert(a)
+		select {
+		case s := <-said:
+			out = append(out, s)
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing was said of an alert")
+		}
+	}
+	stop()
+	r.Wait()
+	return out, r.Stats()
+}
+
+func TestRespond(t *testing.T) {
+	f := &fake{banned: map[netip.Addr]time.Duration{}}
+	out, stats := run(t, f, alert("203.0.113.9"), alert("::ffff:203.0.113.10"), alert("192.0.2.1"), alert("127.0.0.1"), alert("/run/x.sock"))
+	for i, want := range []string{
+		"a1 203.0.113.9 is blocked for 10m0s", "a1 203.0.113.10 is blocked", "a1 192.0.2.1 was not blocked: it is the default gateway",
+		"a1 nobody was blocked", "a1 nobody was blocked",
+	} {
+		if !strings.HasPrefix(out[i], want) {
+			t.Errorf("%d: %q, want %q", i, out[i], want)
+		}
+	}
+	if stats != (Stats{2, 3}) || f.banned[netip.MustParseAddr("203.0.113.9")] != 10*time.Minute || len(f.banned) != 2 {
+		t.Errorf("%+v, banned %v", stats, f.banned)
+	}
+	if f.why[0] != "alert a1, Out: nc[8] < sshd[7]" {
+		t.Errorf("noted %q", f.why[0])
+	}
+	f.fail = errors.New("no firewall is loaded")
+	if out, _ := run(t, f, alert("203.0.113.11")); !strings.Contains(out[0], "no firewall is loaded") {
+		t.Errorf("without a firewall: %q", out)
+	}
+}
+
+func TestRuleIsBounded(t *testing.T) {
+	f := &fake{banned: map[netip.Addr]time.Duration{}}
+	var many []*event.Alert
+	for i := range perRule + 5 {
+		many = append(many, alert(netip.AddrFrom4([4]byte{198, 51, 100, byte(i + 1)}).String()))
+	}
+	out, stats := run(t, f, many...)
+	if stats.Blocked != perRule || stats.Refused != 5 || !strings.Contains(out[perRule], "already") {
+		t.Errorf("%+v, %q", stats, out[perRule])
+	}
+}
+
+func TestRemote(t *testing.T) {
+	sock := func(a string) *event.Socket { return &event.Socket{Remote: a} }
+	image := &event.Image{}
+	image.Stdio[1].Sock = sock("203.0.113.5")
+	proc := &event.Process{Image: image}
+	for _, c := range []struct {
+		ev   event.Event
+		want string
+	}{
+		{event.Event{Call: &event.Call{FD: &event.FD{Sock: sock("203.0.113.1")}, Addr: sock("203.0.113.2")}, Proc: proc}, "203.0.113.1"},
+		{event.Event{Call: &event.Call{FD: &event.FD{Sock: sock("")}, Addr: sock("203.0.113.2")}, Proc: proc}, "203.0.113.2"},
+		{event.Event{Call: &event.Call{FD: &event.FD{Sock: sock("::1")}}, Proc: proc}, "203.0.113.5"},
+		{event.Event{Proc: proc}, "203.0.113.5"},
+		{event.Event{}, ""},
+	} {
+		a, ok := Remote(&c.ev)
+		if ok != (c.want != "") || ok && a.String() != c.want {
+			t.Errorf("%+v: %v %v, want %q", c.ev, a, ok, c.want)
+		}
+	}
+}
