@@ -178,6 +178,7 @@ type judged struct {
 
 func fwTest(p *fwPlaces) *cobra.Command {
 	var file, dev string
+	var established bool
 	cmd := &cobra.Command{
 		Use: "test FRAME|PCAP", Short: "say what would happen to frames, without sending any",
 		Long: `Judges a frame in hexadecimal, or the frames of a capture, by the model that
@@ -207,6 +208,7 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 				}
 			}
 			m := model.New(policy, model.Lists{})
+			m.Established = func(*model.Frame) bool { return established }
 			out := []judged{}
 			judge := func(b []byte) error {
 				v := m.Judge(b, index, time.Hour)
@@ -236,6 +238,7 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 		},
 	}
 	cmd.Flags().StringVar(&file, "policy", "", "the policy to judge by; without it the one in use")
+	cmd.Flags().BoolVar(&established, "established", false, "take frames for those that a socket expects")
 	cmd.Flags().StringVar(&dev, "device", "", "the device that frames come from")
 	return cmd
 }

@@ -59,6 +59,7 @@ func (r *reader) match(m *Match, f *fileMatch, negated bool) error {
 		{"vlan", VLAN, f.VLAN, one(&m.VLAN, 4095)},
 		{"mac", MAC, f.MAC, scalar(setMAC)},
 		{"device", Device, f.Device, scalar(r.setDevice)},
+		{"established", Established, f.Established, scalar(onlyTrue)},
 	} {
 		if x.list == nil {
 			continue
@@ -76,6 +77,14 @@ func (r *reader) match(m *Match, f *fileMatch, negated bool) error {
 		if negated {
 			m.Not |= x.field
 		}
+	}
+	return nil
+}
+
+// onlyTrue is for a field that holds or does not.
+func onlyTrue(_ *Match, s string) error {
+	if s != "true" {
+		return fmt.Errorf("%q: it takes true; what it must not be stands under not", s)
 	}
 	return nil
 }

@@ -40,9 +40,9 @@ func (a Action) String() string {
 }
 
 // Field names the parts of a match, as bits.
-type Field uint16
+type Field uint32
 
-// The first ten have the bits of the program's M_ constants.
+// The first eleven have the bits of the program's M_ constants.
 const (
 	Length Field = 1 << iota
 	TTL
@@ -54,6 +54,7 @@ const (
 	VLAN
 	MAC
 	Device
+	Established
 	Src
 	Dst
 	SrcPort
@@ -64,7 +65,7 @@ const (
 // String names the fields as a policy file does, with commas between.
 func (f Field) String() string {
 	names := []string{
-		"length", "ttl", "dscp", "tcp_flags", "icmp_type", "icmp_code", "fragment", "vlan", "mac", "device", "src", "dst", "sport",
+		"length", "ttl", "dscp", "tcp_flags", "icmp_type", "icmp_code", "fragment", "vlan", "mac", "device", "established", "src", "dst", "sport",
 		"dport", "protocol",
 	}
 	var out []string

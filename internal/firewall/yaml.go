@@ -45,6 +45,8 @@ type fileMatch struct {
 	VLAN     list `yaml:"vlan"`
 	MAC      list `yaml:"mac"`
 	Device   list `yaml:"device"`
+
+	Established list `yaml:"established"`
 }
 
 type fileRule struct {

@@ -28,6 +28,7 @@ type Frame struct {
 	HasTCP             bool
 	TCPFlags           uint8
 	HasICMP            bool
+	Established        bool // a socket of this host expects it
 	ICMPType, ICMPCode uint8
 }
 

@@ -31,9 +31,12 @@ type Model struct {
 	lists  Lists
 	// Key gives the account of a source with a rule; the kernel shares accounts
 	// among sources by a hash, a plain model does not.
-	Key  func(src netip.Addr, rule int) uint64
-	paid map[uint64]time.Duration
-	bans map[netip.Addr]time.Duration // made by rules, with their end
+	Key func(src netip.Addr, rule int) uint64
+	// Established says whether a socket of this host expects a frame; without it none
+	// does.
+	Established func(*Frame) bool
+	paid        map[uint64]time.Duration
+	bans        map[netip.Addr]time.Duration // made by rules, with their end
 }
 
 // New makes a model with no traffic seen.
@@ -54,6 +57,7 @@ func covers(l []netip.Prefix, a netip.Addr) bool {
 func (m *Model) Judge(b []byte, device uint32, now time.Duration) Verdict {
 	f, reason := Read(b)
 	f.Device = device
+	f.Established = m.Established != nil && m.Established(&f)
 	v := m.judge(&f, reason, now)
 	if v.Drop && f.Src.IsValid() && !v.Reason.Malformed() && covers(m.lists.Allow, f.Src) {
 		v.Drop, v.Reason = false, firewall.ByAllow
@@ -151,6 +155,7 @@ func Holds(m *firewall.Match, f *Frame) bool {
 		{firewall.VLAN, f.HasVLAN, m.VLAN.Has(f.VLAN)},
 		{firewall.MAC, true, f.MAC == m.MAC},
 		{firewall.Device, true, f.Device == m.Device},
+		{firewall.Established, true, f.Established},
 	} {
 		if m.Has&x.field != 0 && (!x.has || x.hold == (m.Not&x.field != 0)) {
 			return false

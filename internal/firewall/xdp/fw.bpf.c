@@ -344,6 +344,104 @@ static __always_inline int find_rows(struct fw_frame *f, struct fw_config *c)
 	return 1;
 }
 
+/* The addresses and ports of a frame as look-ups of sockets take them. */
+static __always_inline u32 tuple(struct fw_frame *f, struct bpf_sock_tuple *t)
+{
+	if (f->family == 4) {
+		__builtin_memcpy(&t->ipv4.saddr, f->saddr, 4);
+		__builtin_memcpy(&t->ipv4.daddr, f->daddr, 4);
+		t->ipv4.sport = bpf_htons(f->sport);
+		t->ipv4.dport = bpf_htons(f->dport);
+		return sizeof(t->ipv4);
+	}
+	__builtin_memcpy(t->ipv6.saddr, f->saddr, 16);
+	__builtin_memcpy(t->ipv6.daddr, f->daddr, 16);
+	t->ipv6.sport = bpf_htons(f->sport);
+	t->ipv6.dport = bpf_htons(f->dport);
+	return sizeof(t->ipv6);
+}
+
+/* The state of the TCP socket that a frame is for, 0 where there is none. */
+static __always_inline u32 tcp_state(struct xdp_md *ctx, struct fw_frame *f)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	u32 state;
+
+	if (tuple(f, &t) == sizeof(t.ipv4))
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	state = sk->state;
+	bpf_sk_release(sk);
+	return state;
+}
+
+/* Whether a UDP socket is connected to the frame's source. */
+static __always_inline u32 udp_connected(struct xdp_md *ctx, struct fw_frame *f)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	u32 same;
+
+	if (tuple(f, &t) == sizeof(t.ipv4)) {
+		sk = bpf_sk_lookup_udp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+		if (!sk)
+			return 0;
+		same = sk->dst_ip4 == t.ipv4.saddr;
+	} else {
+		sk = bpf_sk_lookup_udp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+		if (!sk)
+			return 0;
+		same = sk->dst_ip6[0] == t.ipv6.saddr[0] && sk->dst_ip6[1] == t.ipv6.saddr[1] &&
+		       sk->dst_ip6[2] == t.ipv6.saddr[2] && sk->dst_ip6[3] == t.ipv6.saddr[3];
+	}
+	/* four bytes, which kernels of every age let a program read */
+	same = same && (*(volatile u32 *)((void *)sk + offsetof(struct bpf_sock, dst_port)) & 0xffff) ==
+			       bpf_htons(f->sport);
+	bpf_sk_release(sk);
+	return same;
+}
+
+#define TCP_ESTABLISHED 1
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
+#define TCP_NEW_SYN_RECV 12
+
+/* Whether the frame belongs to a connection that this host agreed to: only
+ * then is its source known not to be made up. */
+static __always_inline int proven(struct xdp_md *ctx, struct fw_frame *f)
+{
+	return f->has_tcp && tcp_state(ctx, f) == TCP_ESTABLISHED;
+}
+
+/* Whether a socket of this host expects frames from that source: it has opened the
+ * connection, or accepted it. A function of its own, for the verifier. */
+__noinline int ask_sockets(struct xdp_md *ctx)
+{
+	u32 zero = 0, state, yes = 0;
+	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);
+
+	if (!f || !f->has_ports)
+		return E_NO;
+	if (f->has_tcp) {
+		state = tcp_state(ctx, f);
+		yes = state && state != TCP_CLOSE && state != TCP_LISTEN && state != TCP_NEW_SYN_RECV;
+	} else if (f->proto == 17) {
+		yes = udp_connected(ctx, f);
+	}
+	return yes ? E_YES : E_NO;
+}
+
+static __always_inline int established(struct xdp_md *ctx, struct fw_frame *f)
+{
+	if (f->known == E_NOT_ASKED)
+		f->known = ask_sockets(ctx);
+	return f->known == E_YES;
+}
+
 #define HOLDS(bit, known, cond)                                                                              \
 	if (r->has & (bit)) {                                                                                \
 		if (!(known) || !(cond) == !(r->not_ & (bit)))                                               \
@@ -351,7 +449,7 @@ static __always_inline int find_rows(struct fw_frame *f, struct fw_config *c)
 	}
 #define WITHIN(value, lo, hi) ((value) >= (lo) && (value) <= (hi))
 
-static __always_inline int holds(struct fw_frame *f, struct fw_rule *r)
+static __always_inline int holds(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r)
 {
 	if (!r->has)
 		return 1;
@@ -367,6 +465,7 @@ static __always_inline int holds(struct fw_frame *f, struct fw_rule *r)
 	      f->mac[0] == r->mac[0] && f->mac[1] == r->mac[1] && f->mac[2] == r->mac[2] && f->mac[3] == r->mac[3] &&
 		      f->mac[4] == r->mac[4] && f->mac[5] == r->mac[5]);
 	HOLDS(M_DEVICE, 1, f->device == r->device);
+	HOLDS(M_ESTABLISHED, 1, established(ctx, f));
 	return 1;
 }
 
@@ -378,40 +477,6 @@ static __always_inline int over(struct fw_frame *f, struct fw_rule *r, u64 seed)
 	__builtin_memcpy(&a, f->saddr, 8);
 	__builtin_memcpy(&b, f->saddr + 8, 8);
 	return charge(seed, a, b, r->counter, r->cost_ns, r->burst_ns, bpf_ktime_get_boot_ns());
-}
-
-/* Whether the frame belongs to a connection that this host agreed to: only
- * then is its source known not to be made up. */
-static __always_inline int proven(struct xdp_md *ctx, struct fw_frame *f)
-{
-	struct bpf_sock_tuple t = {};
-	struct bpf_sock *sk;
-	u32 size, state;
-
-	if (!f->has_tcp)
-		return 0;
-	if (f->family == 4) {
-		__builtin_memcpy(&t.ipv4.saddr, f->saddr, 4);
-		__builtin_memcpy(&t.ipv4.daddr, f->daddr, 4);
-		t.ipv4.sport = bpf_htons(f->sport);
-		t.ipv4.dport = bpf_htons(f->dport);
-		size = sizeof(t.ipv4);
-	} else {
-		__builtin_memcpy(t.ipv6.saddr, f->saddr, 16);
-		__builtin_memcpy(t.ipv6.daddr, f->daddr, 16);
-		t.ipv6.sport = bpf_htons(f->sport);
-		t.ipv6.dport = bpf_htons(f->dport);
-		size = sizeof(t.ipv6);
-	}
-	if (size == sizeof(t.ipv4))
-		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
-	else
-		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
-	if (!sk)
-		return 0;
-	state = sk->state;
-	bpf_sk_release(sk);
-	return state == 1; /* TCP_ESTABLISHED */
 }
 
 static __always_inline void ban(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c)
@@ -482,7 +547,7 @@ __noinline int consider(struct xdp_md *ctx, u32 rule)
 	r = bpf_map_lookup_elem(list, &rule);
 	if (!r)
 		return 2;
-	return holds(f, r) ? apply(ctx, f, r, c, config->monitor) : 0;
+	return holds(ctx, f, r) ? apply(ctx, f, r, c, config->monitor) : 0;
 }
 
 /* Goes through the candidates, as many steps as fit into one program, then

@@ -69,9 +69,12 @@ enum {
 	M_VLAN = 128,
 	M_MAC = 256,
 	M_DEVICE = 512,
+	M_ESTABLISHED = 1024,
 };
 
 enum { FRAG_NONE, FRAG_FIRST, FRAG_LATER };
+
+enum { E_NOT_ASKED, E_NO, E_YES };
 
 struct fw_rule {
 	u64 cost_ns;  /* limit: what a packet adds */
@@ -201,7 +204,8 @@ struct fw_frame {
 	u8 mac[6];
 	u8 l3; /* addresses are known */
 	u8 reason;
-	u8 pad[2];
+	u8 known; /* whether a socket waits for it: see E_ */
+	u8 pad;
 	u32 rule; /* the counter of the rule that decided */
 	u32 pad2;
 	u32 off, left;

@@ -86,7 +86,8 @@ type progFwFrame struct {
 	Mac      [6]uint8
 	L3       uint8
 	Reason   uint8
-	Pad      [2]uint8
+	Known    uint8
+	Pad      uint8
 	Rule     uint32
 	Pad2     uint32
 	Off      uint32
