@@ -252,6 +252,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer done.Wait()
 		defer close(stop)
 	}
+	if every := a.cfg.Scan.Interval; every > 0 && a.cfg.Scope.Kind == config.ScopeHost {
+		scanning, stop := context.WithCancel(ctx)
+		var done sync.WaitGroup
+		done.Go(func() { newScans(a.pipe, a.warn).loop(scanning, every) })
+		defer done.Wait()
+		defer stop()
+	}
 	if limit := a.cfg.CPU.Limit; limit > 0 && a.calls != nil {
 		b, err := newBudget(limit, a.calls)
 		if err != nil {

@@ -28,6 +28,8 @@ type Config struct {
 	Alerts  Alerts
 	Canary  Canary
 	CPU     CPU
+	// Scan says how often the host is scanned.
+	Scan Scan
 	// Response says what rules may have done.
 	Response Response
 	Log      Log
@@ -112,6 +114,12 @@ type Alerts struct {
 	Keep time.Duration
 }
 
+// Scan says how often the agent does what bearcat scan does.
+type Scan struct {
+	// Interval lies between two scans; 0 for none.
+	Interval time.Duration
+}
+
 // Response says what the agent does where a rule's response asks for it.
 type Response struct {
 	// Block lets rules have the firewall ban addresses.
@@ -167,6 +175,7 @@ func Default() *Config {
 		Status:   Status{Socket: "/run/bearcat/bearcat.sock"},
 		Alerts:   Alerts{Burst: 5, RuleBurst: 60, Window: time.Minute, Keep: 30 * time.Minute},
 		Canary:   Canary{Interval: time.Minute},
+		Scan:     Scan{Interval: time.Hour},
 		Response: Response{Block: true, Pins: "/sys/fs/bpf/bearcat/fw", State: "/var/lib/bearcat/fw"},
 		Log:      Log{Level: "info"},
 	}

@@ -38,6 +38,7 @@ func sections() [][2]string {
 		{"alerts", "How many alerts of a kind are written, and how long all are kept for \"bearcat alerts\"."},
 		{"canary", "A process of the agent's own that it must see; where it does not, that is an alert. Whole hosts only."},
 		{"cpu", "Processor time of the agent and its programs in the kernel."},
+		{"scan", "What \"bearcat scan\" looks for, looked for again and again; what is new is an alert. Whole hosts only."},
 		{"response", "What is done where a rule has a response."},
 		{"log", "What the agent says of itself, on standard error."},
 	}
@@ -88,6 +89,8 @@ func settings() []setting {
 			func(c *Config) *time.Duration { return &c.Canary.Interval }, 24*time.Hour),
 		percent("cpu.limit", "Most that may be used, in percent of one processor, such as 5%; above it less is collected, and an event says what.\n0% for no limit.",
 			func(c *Config) *float64 { return &c.CPU.Limit }),
+		duration("scan.interval", "Time between two scans; 0s for none.",
+			func(c *Config) *time.Duration { return &c.Scan.Interval }, 7*24*time.Hour),
 		boolean("response.block", "Let rules with response: {block: {remote: 10m}} have the firewall of \"bearcat fw\" ban addresses.",
 			func(c *Config) *bool { return &c.Response.Block }),
 		str("response.pins", "Where that firewall is pinned.",
