@@ -53,6 +53,9 @@ func TestAlertsBlock(t *testing.T) {
 	if text, err := command(t, "bearcat", "alerts", "show", alerts[0].ID, "--socket", a.socket).Output(); err != nil || !strings.Contains(string(text), "response  10.77.0.2 is blocked for 10m0s") {
 		t.Errorf("alerts show: %v\n%s", err, text)
 	}
+	if f := a.status().Firewall; f == nil || f.Blocked != 1 || f.Bans != 1 || len(f.Reasons) == 0 || f.Problem != "" {
+		t.Errorf("the status says of the firewall %+v", f)
+	}
 	n.fw("panic")
 	s.do("nsenter --net=/run/netns/" + n.server + " bash -c 'exec 3<>/dev/tcp/10.77.0.2/4444' 2>/dev/null; true")
 	a.until("the missing firewall is told of", func() bool { return strings.Contains(a.said(), "no firewall is loaded") })

@@ -11,6 +11,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
 	"github.com/bearcat-hids/bearcat/internal/respond"
+	"github.com/bearcat-hids/bearcat/internal/status"
 )
 
 // pinned is the firewall that is pinned on this host. It is opened for each ban: a
@@ -47,6 +48,55 @@ func (p pinned) Note(a netip.Addr, d time.Duration, why string) error {
 	return p.state.Note(host.Change{
 		List: host.BanList, Prefix: netip.PrefixFrom(a, a.BitLen()), Until: time.Now().Add(d), Comment: why,
 	})
+}
+
+// firewallStatus is what the host's firewall says of itself; nil where there is none.
+func (a *Agent) firewallStatus() *status.Firewall {
+	if !xdp.Loaded(a.cfg.Response.Pins) {
+		return nil
+	}
+	out := &status.Firewall{Devices: []string{}}
+	if r := a.pipe.respond; r != nil {
+		n := r.Stats()
+		out.Blocked, out.Refused = n.Blocked, n.Refused
+	}
+	if err := readFirewall(a.cfg.Response.Pins, out); err != nil {
+		out.Problem = err.Error()
+	}
+	return out
+}
+
+func readFirewall(pins string, out *status.Firewall) error {
+	fw, err := xdp.Open(pins)
+	if err != nil {
+		return err
+	}
+	defer fw.Close() //nolint:errcheck // what is pinned stays
+	at, err := fw.Attached()
+	if err != nil {
+		return err
+	}
+	for _, x := range at {
+		out.Devices = append(out.Devices, x.Device)
+	}
+	bans, err := fw.Bans()
+	if err != nil {
+		return err
+	}
+	out.Bans = len(bans)
+	s, err := fw.Stats()
+	if err != nil {
+		return err
+	}
+	counts := func(l []xdp.Counts) []status.Packets {
+		p := make([]status.Packets, 0, len(l))
+		for _, c := range l {
+			p = append(p, status.Packets{Name: c.Name, Verdict: c.Verdict, Packets: c.Packets, Bytes: c.Bytes, Over: c.Over})
+		}
+		return p
+	}
+	out.Reasons, out.Rules = counts(s.Reasons), counts(s.Rules)
+	return nil
 }
 
 // newResponder makes what acts on rules' responses; nil where that is switched off.

@@ -70,6 +70,7 @@ func (a *Agent) Status() status.Status {
 	if n := a.pipe.counted(); n != nil {
 		s.Counts = &status.Counts{Groups: uint64(n.Groups), Bytes: uint64(n.Bytes), Evicted: n.Evicted, Late: n.Late}
 	}
+	s.Firewall = a.firewallStatus()
 	s.Rings = a.ringStatus()
 	s.Stages = a.stages()
 	w := a.out.writer.Stats()

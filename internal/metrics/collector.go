@@ -24,6 +24,7 @@ func newCollector(snapshot func() status.Status) *collector {
 	all = append(all, kernelMetrics()...)
 	all = append(all, pipelineMetrics()...)
 	all = append(all, sinkMetrics()...)
+	all = append(all, firewallMetrics()...)
 	return &collector{snapshot, all}
 }
 

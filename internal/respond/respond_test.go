@@ -41,8 +41,8 @@ func (f *fake) Note(_ netip.Addr, _ time.Duration, why string) error {
 }
 
 func alert(remote string) *event.Alert {
-	sshd := &event.Process{Pid: 7, Comm: "sshd"}
-	ev := &event.Event{Type: event.Connect, Proc: &event.Process{Pid: 8, Comm: "nc", Parent: sshd},
+	sshd := &event.Process{Key: event.Key{Pid: 7}, Comm: "sshd"}
+	ev := &event.Event{Type: event.Connect, Proc: &event.Process{Key: event.Key{Pid: 8}, Comm: "nc", Parent: sshd},
 		Call: &event.Call{Addr: &event.Socket{Remote: remote, RemotePort: 4444}}}
 	return &event.Alert{ID: "a1", Rule: &event.RuleInfo{Name: "Out", Block: 10 * time.Minute}, Event: ev}
 }

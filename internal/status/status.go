@@ -26,12 +26,41 @@ type Status struct {
 	Shells *Shells `json:"shells,omitempty"`
 	// Counts is nil where no rule counts matches of others.
 	Counts *Counts `json:"counts,omitempty"`
-	Rules  Rules   `json:"rules"`
-	Sinks  []Sink  `json:"sinks"`
+	// Firewall is nil where none is loaded on the host.
+	Firewall *Firewall `json:"firewall,omitempty"`
+	Rules    Rules     `json:"rules"`
+	Sinks    []Sink    `json:"sinks"`
 	// Canary is nil where there is none.
 	Canary *Canary `json:"canary,omitempty"`
 	// Warnings are sentences about what does not work as it should.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Firewall is the account of the host's firewall, whose program runs by itself.
+type Firewall struct {
+	// Devices are those that it is in front of.
+	Devices []string `json:"devices"`
+	// Reasons counts packets by reason, such as rule or ban, and verdict, pass or
+	// drop; Rules counts those that met a rule or a guard.
+	Reasons []Packets `json:"reasons"`
+	Rules   []Packets `json:"rules"`
+	// Bans are the sources that are banned now.
+	Bans int `json:"bans"`
+	// Blocked counts what alerts have had banned, Refused what they asked for in vain.
+	Blocked uint64 `json:"blocked_by_alerts"`
+	Refused uint64 `json:"refused"`
+	// Problem says why the rest is missing.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Packets counts packets of one name.
+type Packets struct {
+	Name    string `json:"name"`
+	Verdict string `json:"verdict,omitempty"`
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+	// Over were above a limit, or would have been dropped but for monitor.
+	Over uint64 `json:"over,omitempty"`
 }
 
 // Canary is the account of the processes by which the agent makes sure that it

@@ -61,6 +61,19 @@ func WriteStatus(w io.Writer, s Status) error {
 			{num(x.Groups), bytesText(x.Bytes), num(x.Evicted), num(x.Late)},
 		}
 	}
+	var fw [][]string
+	if x := s.Firewall; x != nil {
+		var dropped uint64
+		for _, p := range x.Reasons {
+			if p.Verdict == "drop" {
+				dropped += p.Packets
+			}
+		}
+		fw = [][]string{
+			{"FIREWALL AT", "DROPPED", "BANS", "BLOCKED BY ALERTS", "REFUSED", "PROBLEM"},
+			{strings.Join(x.Devices, " "), num(dropped), strconv.Itoa(x.Bans), num(x.Blocked), num(x.Refused), x.Problem},
+		}
+	}
 	r := s.Rules
 	rules := [][]string{
 		{"RULES LIVE", "WAITING", "DISABLED", "ALERTS", "SUPPRESSED", "KEPT", "FORGOTTEN", "RELOADS", "REFUSED", "LAST RELOAD"},
@@ -72,7 +85,7 @@ func WriteStatus(w io.Writer, s Status) error {
 		sinks = append(sinks, []string{k.Name, num(k.In), num(k.Out), num(k.Waiting), num(k.Dropped), num(k.DroppedAlerts),
 			bytesText(k.Bytes), num(k.Errors), k.LastError})
 	}
-	for _, rows := range [][][]string{hooks, rings, stages, table, shells, counts, rules, topRules(r.ByRule), sinks} {
+	for _, rows := range [][][]string{hooks, rings, stages, table, shells, counts, fw, rules, topRules(r.ByRule), sinks} {
 		if err := writeTable(&b, rows); err != nil {
 			return err
 		}
