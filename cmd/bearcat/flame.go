@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/observe/flame"
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
+	"github.com/spf13/cobra"
+)
+
+// flameOutput is what is written, and where.
+type flameOutput struct {
+	folded, pprof, json bool
+	file                string
+}
+
+func flameCommand() *cobra.Command {
+	var o flame.Options
+	var out flameOutput
+	var cgroup string
+	d := 10 * time.Second
+	var kinds strings.Builder
+	for _, k := range flame.Kinds() {
+		fmt.Fprintf(&kinds, "  %-8s %s\n", k.Name, k.Doc)
+	}
+	cmd := &cobra.Command{
+		Use: "flame KIND", Short: "flame graphs of processors, sleeps, faults, calls and more",
+		Long: `Counts stacks in the kernel and draws them as a flame graph: an SVG that opens
+in a browser, where a click shows a part and a search marks names. Kinds:
+
+` + wrapKinds(kinds.String()) + `
+It ends after --for, or earlier when interrupted, and writes what it has. Stacks
+are followed by frame pointers: of programs built without them only the
+innermost function is sure. The last line, on standard error, says how many
+stacks were taken and lost, from where, and what it cost.`,
+		Example: "  bearcat flame cpu --for 30s -o cpu.svg\n  bearcat flame offcpu --pid 4242 --folded\n  bearcat flame cpu --comm nginx --pprof -o cpu.pb.gz",
+		Args:    usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if o.Kind, err = flameKind(args[0]); err != nil {
+				return usageError{err}
+			}
+			if err := out.check(cmd.OutOrStdout()); err != nil {
+				return usageError{err}
+			}
+			if d <= 0 {
+				return usageError{fmt.Errorf("--for %s is no time to count in", d)}
+			}
+			if cmd.Flags().Changed("rate") && (o.Kind.Name != "cpu" || o.Rate == 0) {
+				return usageError{fmt.Errorf("--rate is the clock of cpu, and at least 1: %s has none that is asked for so", o.Kind.Name)}
+			}
+			o.Scope = kernel.HostScope()
+			if cgroup != "" {
+				if o.Scope, err = kernel.CgroupScope(cgroup); err != nil {
+					return err
+				}
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			ctx, cancel := context.WithTimeout(ctx, d)
+			defer cancel()
+			r, err := flame.Count(ctx, o)
+			if err != nil {
+				return err
+			}
+			if err := out.write(cmd.OutOrStdout(), r); err != nil {
+				return err
+			}
+			_, err = io.WriteString(cmd.ErrOrStderr(), flameFooter(r))
+			return err
+		},
+	}
+	fl := cmd.Flags()
+	fl.Uint32Var(&o.Pid, "pid", 0, "of one `PROCESS` with all its threads")
+	fl.StringVar(&o.Comm, "comm", "", "of threads or processes with this `NAME`")
+	fl.StringVar(&cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	fl.DurationVar(&d, "for", d, "how long to count")
+	fl.Uint64Var(&o.Rate, "rate", flame.DefaultRate, "for cpu: look so many `TIMES` a second at each processor")
+	fl.StringVarP(&out.file, "output", "o", "", "write to this `FILE`, not to standard output")
+	fl.BoolVar(&out.folded, "folded", false, "write a line for each stack, with its weight")
+	fl.BoolVar(&out.pprof, "pprof", false, "write a profile for pprof")
+	fl.BoolVar(&out.json, "json", false, "write one JSON object")
+	return cmd
+}
+
+func flameKind(name string) (flame.Kind, error) {
+	if k, ok := flame.KindNamed(name); ok {
+		return k, nil
+	}
+	var names []string
+	for _, k := range flame.Kinds() {
+		names = append(names, k.Name)
+	}
+	if near := event.Nearest(name, names); near != "" {
+		return flame.Kind{}, fmt.Errorf("there is no flame graph %q: did you mean %s?", name, near)
+	}
+	return flame.Kind{}, fmt.Errorf("there is no flame graph %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// check refuses two forms at once, and one that a terminal cannot show.
+func (f *flameOutput) check(w io.Writer) error {
+	n := 0
+	for _, b := range []bool{f.folded, f.pprof, f.json} {
+		if b {
+			n++
+		}
+	}
+	if n > 1 {
+		return fmt.Errorf("--folded, --pprof and --json are three forms of the same: choose one")
+	}
+	if f.file != "" || f.folded || f.json {
+		return nil
+	}
+	file, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	if st, err := file.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 && st.Mode()&os.ModeDevice != 0 {
+		return fmt.Errorf("a terminal cannot show the graph: name a file with --output, or take --folded")
+	}
+	return nil
+}
+
+// write writes the result in the form that was chosen.
+func (f *flameOutput) write(w io.Writer, r *flame.Result) (err error) {
+	if f.file != "" {
+		file, err := os.OpenFile(f.file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		if err != nil {
+			return fmt.Errorf("making the file for the graph: %w", err)
+		}
+		defer func() {
+			if e := file.Close(); err == nil && e != nil {
+				err = fmt.Errorf("writing the graph: %w", e)
+			}
+		}()
+		w = file
+	}
+	switch {
+	case f.folded:
+		return r.WriteFolded(w)
+	case f.pprof:
+		return r.WritePprof(w)
+	case f.json:
+		return writeHostJSON(w, r)
+	}
+	return r.WriteSVG(w, "bearcat flame "+r.Kind)
+}
+
+func flameFooter(r *flame.Result) string {
+	var b strings.Builder
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "note: %s\n", termtext.String(n))
+	}
+	fmt.Fprintf(&b, "%d samples in %.1f s from %s; lost %d", r.Samples, r.Took, strings.Join(r.Sources, ", "), r.Lost)
+	if r.Unnamed > 0 {
+		fmt.Fprintf(&b, ", without room for their frames %d", r.Unnamed)
+	}
+	if r.Missed > 0 {
+		fmt.Fprintf(&b, ", skipped by the kernel %d", r.Missed)
+	}
+	if r.BPF > 0 {
+		fmt.Fprintf(&b, "; the program took %s, %.2f%% of a processor", nanoseconds(uint64(r.BPF)), 100*r.BPF.Seconds()/max(r.Took, 0.001))
+	}
+	fmt.Fprintf(&b, "; bearcat itself %s\n", nanoseconds(uint64(r.Own)))
+	return b.String()
+}
