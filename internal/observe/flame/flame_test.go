@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -130,6 +131,54 @@ func TestSVGIsXML(t *testing.T) {
 		if frames != want || scripts != 1 {
 			t.Errorf("%d frames and %d scripts, want %d and 1", frames, scripts, want)
 		}
+	}
+}
+
+// TestClickAndSearch runs the drawing's script.
+func TestClickAndSearch(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("there is no node to run the script")
+	}
+	var b bytes.Buffer
+	if err := sample().WriteSVG(&b, "test"); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "f.svg")
+	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(node, "testdata/dom.js", file, "flame.js").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestBrowserOpensIt has Chromium draw it and click on a frame.
+func TestBrowserOpensIt(t *testing.T) {
+	var browser string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			browser = path
+		}
+	}
+	if browser == "" {
+		t.Skip("there is no chromium")
+	}
+	var b bytes.Buffer
+	if err := sample().WriteSVG(&b, "test"); err != nil {
+		t.Fatal(err)
+	}
+	click := `<script>document.querySelectorAll("g.f")[2].dispatchEvent(new Event("click"))</script></svg>`
+	file := filepath.Join(t.TempDir(), "f.svg")
+	if err := os.WriteFile(file, []byte(strings.Replace(b.String(), "</svg>", click, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "file://"+file).Output()
+	if err != nil {
+		t.Skipf("chromium does not run here: %v", err)
+	}
+	if !strings.Contains(string(out), `id="reset" x="10" y="24" visibility="visible"`) {
+		t.Errorf("the click changed nothing:\n%s", out)
 	}
 }
 
