@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +26,7 @@ func flameCommand() *cobra.Command {
 	var o flame.Options
 	var out flameOutput
 	var cgroup string
-	d := 10 * time.Second
+	o.For = 10 * time.Second
 	var kinds strings.Builder
 	for _, k := range flame.Kinds() {
 		fmt.Fprintf(&kinds, "  %-8s %s\n", k.Name, k.Doc)
@@ -52,8 +51,8 @@ stacks were taken and lost, from where, and what it cost.`,
 			if err := out.check(cmd.OutOrStdout()); err != nil {
 				return usageError{err}
 			}
-			if d <= 0 {
-				return usageError{fmt.Errorf("--for %s is no time to count in", d)}
+			if o.For <= 0 {
+				return usageError{fmt.Errorf("--for %s is no time to count in", o.For)}
 			}
 			if cmd.Flags().Changed("rate") && (o.Kind.Name != "cpu" || o.Rate == 0) {
 				return usageError{fmt.Errorf("--rate is the clock of cpu, and at least 1: %s has none that is asked for so", o.Kind.Name)}
@@ -66,8 +65,6 @@ stacks were taken and lost, from where, and what it cost.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			ctx, cancel := context.WithTimeout(ctx, d)
-			defer cancel()
 			r, err := flame.Count(ctx, o)
 			if err != nil {
 				return err
@@ -83,7 +80,7 @@ stacks were taken and lost, from where, and what it cost.`,
 	fl.Uint32Var(&o.Pid, "pid", 0, "of one `PROCESS` with all its threads")
 	fl.StringVar(&o.Comm, "comm", "", "of threads or processes with this `NAME`")
 	fl.StringVar(&cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
-	fl.DurationVar(&d, "for", d, "how long to count")
+	fl.DurationVar(&o.For, "for", o.For, "how long to count")
 	fl.Uint64Var(&o.Rate, "rate", flame.DefaultRate, "for cpu: look so many `TIMES` a second at each processor")
 	fl.StringVarP(&out.file, "output", "o", "", "write to this `FILE`, not to standard output")
 	fl.BoolVar(&out.folded, "folded", false, "write a line for each stack, with its weight")

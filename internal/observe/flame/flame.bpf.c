@@ -171,7 +171,8 @@ static __always_inline void add(struct stack_key *key, u64 value)
 		}
 	}
 	__sync_fetch_and_add(&c->count, 1);
-	__sync_fetch_and_add(&c->value, value);
+	if (value) /* an addition of 0 would become an instruction that 5.10 has not */
+		__sync_fetch_and_add(&c->value, value);
 }
 
 static __always_inline int take(void *ctx, u32 call, u64 value)

@@ -69,6 +69,8 @@ type Options struct {
 	Scope kernel.Scope
 	// Rate is how often a second the clock of the kind cpu ticks on each processor.
 	Rate uint64
+	// For is how long to count, from when all is in place; 0 until the context ends.
+	For time.Duration
 }
 
 // DefaultRate is no divisor of what programs themselves do every so often.
@@ -126,7 +128,7 @@ func (o *Options) check() error {
 	return nil
 }
 
-// Count runs the program until ctx ends, and reads what it found.
+// Count runs the program for a while, or until ctx ends, and reads what it found.
 func Count(ctx context.Context, o Options) (*Result, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -136,24 +138,29 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer coll.Close()
+	before := ownTime()
 	r := &Result{Kind: o.Kind.Name, Unit: o.Kind.Unit, Stacks: []Stack{}}
 	prog := coll.Programs[o.Kind.program]
 	// the kernel counts the program's time only while somebody asks for it
 	if stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err == nil {
 		defer func() { _ = stats.Close() }()
 	}
-	before := ownTime()
-	stop, err := r.attach(prog, o)
-	if err != nil {
-		return nil, err
-	}
-	begun := time.Now()
 	names := newNames(&r.Notes)
 	defer names.close()
 	if o.Pid != 0 {
 		names.see(o.Pid)
 	}
-	watch(ctx, coll, names)
+	stop, err := r.attach(prog, o)
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	counting, cancel := ctx, context.CancelFunc(func() {})
+	if o.For > 0 {
+		counting, cancel = context.WithTimeout(ctx, o.For)
+	}
+	watch(counting, coll, names)
+	cancel()
 	stop()
 	until := monotonic()
 	r.Took = time.Since(begun).Seconds()
