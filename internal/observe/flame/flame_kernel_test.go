@@ -272,3 +272,21 @@ func TestDropsHaveStacks(t *testing.T) {
 	r := count(t, Options{Pid: uint32(start(t, cmd))}, "drop")
 	most(t, r, "udp", 0.5)
 }
+
+// TestCompiledWhileRunning has Node compile a function, whose name is in the map that
+// Node writes.
+func TestCompiledWhileRunning(t *testing.T) {
+	guest.NeedKernel(t)
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("there is no node")
+	}
+	cmd := exec.Command(node, "--perf-basic-prof", "-e", "function burnInNode(n){let s=0;for(let i=0;i<n;i++)s=(s*31+i)|0;return s}for(;;)burnInNode(1e6)")
+	pid := start(t, cmd)
+	t.Cleanup(func() { _ = os.Remove("/tmp/perf-" + itoa(pid) + ".map") })
+	time.Sleep(2 * time.Second) // it compiles first
+	if _, err := os.Stat("/tmp/perf-" + itoa(pid) + ".map"); err != nil {
+		t.Skipf("node writes no map: %v", err)
+	}
+	most(t, count(t, Options{Pid: uint32(pid)}, "cpu"), "burnInNode", 0.5)
+}
