@@ -58,6 +58,7 @@ queued or dropped.`,
 			"  bearcat show queue\n  ip netns exec web bearcat show queue --json | jq .qdiscs",
 			0, func([]string) (answer, error) { return host.ReadQueues() }),
 		schedNoun(),
+		vmaNoun(),
 		hostNoun("hook", "what is hooked into the kernel",
 			`Lists functions that ftrace hooks, kprobes, uprobe events, enabled events and
 the places where BPF programs hang.`,
@@ -86,6 +87,22 @@ switches, and virtual run time and slice where the kernel tells them.`,
 				return nil, usageError{fmt.Errorf("%q is no pid", first(args))}
 			}
 			return host.ReadSched(pid)
+		})
+	cmd.Args = usageArgs(cobra.ExactArgs(1))
+	return cmd
+}
+
+func vmaNoun() *cobra.Command {
+	cmd := hostNoun("vma PID", "the memory of a process: segments, rights, files, what is in memory",
+		`Lists the areas of a process's memory and their sums. Marked are areas that can
+be written and run, code from no file, and files that were deleted or replaced.`,
+		"  bearcat show vma 4242\n  bearcat show vma 4242 --json | jq '.vmas[] | select(.anonymous_executable)'",
+		1, func(args []string) (answer, error) {
+			pid, err := strconv.Atoi(first(args))
+			if err != nil || pid <= 0 {
+				return nil, usageError{fmt.Errorf("%q is no pid", first(args))}
+			}
+			return host.ReadMemory(pid)
 		})
 	cmd.Args = usageArgs(cobra.ExactArgs(1))
 	return cmd

@@ -1,0 +1,97 @@
+package host
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/bearcat-hids/bearcat/test/kernel/guest"
+)
+
+// TestMemory looks at a process with 8 MiB that were touched, writable code, a library
+// that was replaced and one that was removed.
+func TestMemory(t *testing.T) {
+	guest.NeedKernel(t)
+	dir := t.TempDir()
+	libs, err := filepath.Glob("/lib/x86_64-linux-gnu/libz.so.1*")
+	if err != nil || len(libs) == 0 {
+		t.Fatalf("there is no libz to copy: %v", err)
+	}
+	b, err := os.ReadFile(libs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced, removed := filepath.Join(dir, "libreplaced.so.1"), filepath.Join(dir, "libremoved.so.1")
+	for _, name := range []string{replaced, removed} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("python3", "-c", `import ctypes,mmap,sys,time
+a=ctypes.CDLL(sys.argv[1]);b=ctypes.CDLL(sys.argv[2])
+m=mmap.mmap(-1,8<<20,flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS)
+for i in range(0,8<<20,4096): m[i]=1
+w=mmap.mmap(-1,4096,prot=7,flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS)
+print("up",flush=True);time.sleep(600)`, replaced, removed)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "up\n" {
+		t.Fatalf("python said %q, %v", line, err)
+	}
+	if err := os.Remove(removed); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(replaced+".new", b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(replaced+".new", replaced); err != nil {
+		t.Fatal(err)
+	}
+	m, err := ReadMemory(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(what string, ok func(*VMA) bool) {
+		t.Helper()
+		if !slices.ContainsFunc(m.VMAs, func(v VMA) bool { return ok(&v) }) {
+			t.Errorf("no area is %s: %+v", what, m.VMAs)
+		}
+	}
+	has("writable code", func(v *VMA) bool { return v.WX && v.AnonExec && v.Kind == "anon" })
+	has("of the removed library", func(v *VMA) bool { return v.Path == removed && v.Deleted && v.Kind == "lib" })
+	has("the program's text", func(v *VMA) bool { return v.Kind == "text" && v.Path == m.Exe && v.RSS > 0 })
+	has("a stack", func(v *VMA) bool { return v.Kind == "stack" })
+	// the kernel calls a file deleted whose name another one took
+	has("of the replaced library", func(v *VMA) bool { return v.Path == replaced && (v.Deleted || v.Replaced) })
+	has("the touched memory", func(v *VMA) bool {
+		return v.Kind == "anon" && v.Size >= 8<<20 && v.RSS >= 8<<20 && v.Dirty+v.Swap >= 8<<20
+	})
+	var size uint64
+	for _, s := range m.Segments {
+		size += s.Size
+	}
+	var sum uint64
+	for _, v := range m.VMAs {
+		if sum += v.Size; v.Replaced && v.Path != replaced {
+			t.Errorf("%+v is said to be replaced", v)
+		}
+	}
+	if size != sum {
+		t.Errorf("segments hold %d bytes, areas %d", size, sum)
+	}
+	if _, err := ReadMemory(MaxPID + 1); err == nil {
+		t.Error("a process that does not exist has memory")
+	}
+}

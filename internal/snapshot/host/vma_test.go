@@ -1,0 +1,70 @@
+package host
+
+import (
+	"strings"
+	"testing"
+)
+
+const smaps = `00400000-00452000 r-xp 00000000 08:02 173521 /usr/bin/prog
+Size:                328 kB
+Rss:                 300 kB
+Pss:                 150 kB
+Private_Dirty:         0 kB
+Swap:                  0 kB
+VmFlags: rd ex mr mw me
+00651000-00652000 rw-p 00051000 08:02 173521 /usr/bin/prog
+Rss:                   4 kB
+00e03000-00e24000 rw-p 00000000 00:00 0 [heap]
+7f0000000000-7f0000001000 rwxp 00000000 00:00 0
+7f0000001000-7f0000002000 r-xp 00000000 08:02 9 /usr/lib/a b/libx.so.1 (deleted)
+7f0000002000-7f0000003000 r--s 00000000 00:05 7 /memfd:x (deleted)
+7f0000003000-7f0000004000 rw-p 00000000 00:00 0 [anon:cache]
+7f0000004000-7f0000005000 r--p 00000000 08:02 11 /usr/share/x\012y
+7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0 [stack]
+ffffffffff600000-ffffffffff601000 r-xp 00000000 00:00 0 [vsyscall]
+`
+
+func TestParseSmaps(t *testing.T) {
+	l, err := parseSmaps(strings.NewReader(smaps), "/usr/bin/prog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"text", "data", "heap", "anon", "lib", "shared", "anon", "file", "stack", "kernel"}
+	if len(l) != len(want) {
+		t.Fatalf("%d areas, want %d", len(l), len(want))
+	}
+	for i, v := range l {
+		if v.Kind != want[i] {
+			t.Errorf("%+v is %s, want %s", v, v.Kind, want[i])
+		}
+	}
+	if v := l[0]; v.RSS != 300<<10 || v.PSS != 150<<10 || v.Size != 0x52000 || v.Inode != 173521 {
+		t.Errorf("%+v", v)
+	}
+	if v := l[3]; !v.WX || !v.AnonExec {
+		t.Errorf("%+v is writable code from no file", v)
+	}
+	if v := l[4]; !v.Deleted || v.Path != "/usr/lib/a b/libx.so.1" || v.AnonExec {
+		t.Errorf("%+v is of a deleted library", v)
+	}
+	if l[7].Path != "/usr/share/x\ny" || l[9].AnonExec {
+		t.Errorf("%+v %+v", l[7], l[9])
+	}
+}
+
+func FuzzParseSmaps(f *testing.F) {
+	f.Add(smaps)
+	f.Add("1-2 rwxp 0 0 0")
+	f.Add("1-2 rwx 0 0:0 0\nRss: x kB\n: 5 kB")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := parseSmaps(strings.NewReader(text), "/x")
+		if err != nil {
+			return
+		}
+		for _, v := range l {
+			if v.End <= v.Start || v.Size != v.End-v.Start || v.Kind == "" {
+				t.Errorf("%+v", v)
+			}
+		}
+	})
+}
