@@ -26,7 +26,7 @@ func histCommand() *cobra.Command {
 		fmt.Fprintf(&kinds, "  %-8s %s\n", k.Name, k.Doc)
 	}
 	cmd := &cobra.Command{
-		Use: "hist KIND", Short: "histograms of waiting, running, interrupts and calls",
+		Use: "hist KIND", Short: "histograms of waiting, running, calls, packets and disks",
 		Long: `Gathers times into histograms in the kernel and prints them with percentiles.
 Kinds:
 
@@ -63,7 +63,7 @@ the programs cost.`,
 			return writeHist(cmd.OutOrStdout(), r, n)
 		},
 	}
-	cmd.Flags().StringVar(&by, "by", "all", "a histogram for all, or for each process, cpu, or own (vector, handler, call)")
+	cmd.Flags().StringVar(&by, "by", "all", "a histogram for all, or for each process, cpu, or own (vector, handler, call, device)")
 	cmd.Flags().Uint32Var(&o.Pid, "pid", 0, "of one `PROCESS`")
 	cmd.Flags().StringVar(&o.Comm, "comm", "", "of processes with this `NAME`")
 	cmd.Flags().DurationVar(&d, "for", d, "how long to gather")

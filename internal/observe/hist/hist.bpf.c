@@ -3,7 +3,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
  * Times, gathered into histograms in the kernel: of waiting for a processor, of
- * running, of being away from it, of interrupts and of system calls. One object holds
+ * running, of being away from it, of interrupts and of system calls; those of packets,
+ * connections and disks are in objects.h. One object holds
  * the programs of all kinds; the loader keeps those of one.
  */
 #include "vmlinux.h"
@@ -388,5 +389,7 @@ int BPF_PROG(syscall_end, struct pt_regs *regs, long ret)
 	add(&key, ns);
 	return 0;
 }
+
+#include "objects.h"
 
 const struct hist_key *unused_key __attribute__((unused));

@@ -1,5 +1,6 @@
 // Package hist gathers times into histograms in the kernel: of waiting for a
-// processor, of running, of being away from it, of interrupts and of system calls.
+// processor, of running, of being away from it, of interrupts and of system calls; of
+// connections, round trips, packets in queues and requests to disks.
 //
 // In come a kind, a grouping and a filter; out comes, after a while, a histogram for
 // each group with its percentiles. The kernel keeps four slots for each power of two,
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -45,6 +47,11 @@ func Kinds() []Kind {
 		{"softirq", "soft interrupts, each from its begin to its end", "vector", []string{"softirq_begin", "softirq_end"}, false, softirqName},
 		{"irq", "handlers of hardware interrupts", "handler", []string{"irq_handler_begin", "irq_handler_end"}, false, irqName},
 		{"syscall", "system calls, from entry to return", "call", []string{"syscall_begin", "syscall_end"}, true, syscallName},
+		{"connect", "TCP connections, from a program's first packet to being there", "", []string{"connect_state"}, true, nil},
+		{"rtt", "round trips, as TCP takes them at each segment that comes in", "", []string{"rtt_probe"}, false, nil},
+		{"rxwait", "packets, from the device to the read of a program", "", []string{"rxwait_receive", "rxwait_copy"}, true, nil},
+		{"qdisc", "packets, from the queueing discipline to the driver", "device", []string{"qdisc_queue", "qdisc_xmit"}, false, deviceName},
+		{"block", "requests to disks, from being given to the device to their end", "device", []string{"block_issue", "block_complete"}, false, deviceName},
 	}
 }
 
@@ -76,6 +83,8 @@ type Options struct {
 	// Pid and Comm choose processes; 0 and "" for all.
 	Pid  uint32
 	Comm string
+	// ready is called when all programs are in place; nil for nothing.
+	ready func()
 }
 
 const (
@@ -164,6 +173,9 @@ func Gather(ctx context.Context, o Options) (*Result, error) {
 		defer func() { _ = stats.Close() }()
 	}
 	begun := time.Now()
+	if o.ready != nil {
+		o.ready()
+	}
 	<-ctx.Done()
 	r.Took = time.Since(begun).Seconds()
 	for _, name := range o.Kind.programs {
@@ -204,11 +216,38 @@ func load(o Options) (*ebpf.Collection, error) {
 		return nil, err
 	}
 	defer t.Close()
+	if o.Kind.Name == "block" {
+		if err := setRequestPlace(spec, t.Types()); err != nil {
+			return nil, err
+		}
+	}
 	coll, err := t.Load(spec, nil)
 	if err != nil {
 		return nil, fmt.Errorf("loading the programs for %s: %w", o.Kind.Name, errors.New(kernel.Verdict(err)))
 	}
 	return coll, nil
+}
+
+// setRequestPlace tells the programs where this kernel's tracepoint has the request.
+func setRequestPlace(spec *ebpf.CollectionSpec, types *btf.Cache) error {
+	all, err := types.Kernel()
+	if err != nil {
+		return fmt.Errorf("reading the kernel's types: %w", err)
+	}
+	var def *btf.Typedef
+	if err := all.TypeByName("btf_trace_block_rq_issue", &def); err != nil {
+		return fmt.Errorf("this kernel has no tracepoint block_rq_issue: %w", err)
+	}
+	second := uint8(0)
+	if p, ok := def.Type.(*btf.Pointer); ok {
+		if f, ok := p.Target.(*btf.FuncProto); ok && len(f.Params) == 3 { // the tracepoint's own, queue, request
+			second = 1
+		}
+	}
+	if err := spec.Variables["request_second"].Set(second); err != nil {
+		return fmt.Errorf("setting the programs' constant request_second: %w", err)
+	}
+	return nil
 }
 
 // read takes the histograms from the maps.

@@ -46,3 +46,6 @@ func syscallName(id uint32, _ string) string {
 
 // CallName names a system call of x86-64 by its number, as the histograms do.
 func CallName(id uint32) string { return syscallName(id, "") }
+
+// deviceName is what devices are called by.
+func deviceName(_ uint32, name string) string { return name }

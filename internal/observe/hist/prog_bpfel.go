@@ -33,6 +33,14 @@ type progHistKey struct {
 	Name [16]int8
 }
 
+type progObject struct {
+	_    structs.HostLayout
+	At   uint64
+	Tgid uint32
+	Comm [16]int8
+	Pad  uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -41,14 +49,23 @@ const (
 	progMapEmpty            = "empty"
 	progMapHists            = "hists"
 	progMapLost             = "lost"
+	progMapObjects          = "objects"
 	progMapOnCpu            = "on_cpu"
+	progProgBlockComplete   = "block_complete"
+	progProgBlockIssue      = "block_issue"
+	progProgConnectState    = "connect_state"
 	progProgIrqHandlerBegin = "irq_handler_begin"
 	progProgIrqHandlerEnd   = "irq_handler_end"
 	progProgOffcpuSwitch    = "offcpu_switch"
 	progProgOncpuSwitch     = "oncpu_switch"
+	progProgQdiscQueue      = "qdisc_queue"
+	progProgQdiscXmit       = "qdisc_xmit"
+	progProgRttProbe        = "rtt_probe"
 	progProgRunqSwitch      = "runq_switch"
 	progProgRunqWakeup      = "runq_wakeup"
 	progProgRunqWakeupNew   = "runq_wakeup_new"
+	progProgRxwaitCopy      = "rxwait_copy"
+	progProgRxwaitReceive   = "rxwait_receive"
 	progProgSoftirqBegin    = "softirq_begin"
 	progProgSoftirqEnd      = "softirq_end"
 	progProgSyscallBegin    = "syscall_begin"
@@ -58,6 +75,7 @@ const (
 	progVarOnlyCommLen      = "only_comm_len"
 	progVarOnlyTgid         = "only_tgid"
 	progVarOwn              = "own"
+	progVarRequestSecond    = "request_second"
 	progVarUnusedKey        = "unused_key"
 )
 
@@ -103,13 +121,21 @@ type progSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progProgramSpecs struct {
+	BlockComplete   *ebpf.ProgramSpec `ebpf:"block_complete"`
+	BlockIssue      *ebpf.ProgramSpec `ebpf:"block_issue"`
+	ConnectState    *ebpf.ProgramSpec `ebpf:"connect_state"`
 	IrqHandlerBegin *ebpf.ProgramSpec `ebpf:"irq_handler_begin"`
 	IrqHandlerEnd   *ebpf.ProgramSpec `ebpf:"irq_handler_end"`
 	OffcpuSwitch    *ebpf.ProgramSpec `ebpf:"offcpu_switch"`
 	OncpuSwitch     *ebpf.ProgramSpec `ebpf:"oncpu_switch"`
+	QdiscQueue      *ebpf.ProgramSpec `ebpf:"qdisc_queue"`
+	QdiscXmit       *ebpf.ProgramSpec `ebpf:"qdisc_xmit"`
+	RttProbe        *ebpf.ProgramSpec `ebpf:"rtt_probe"`
 	RunqSwitch      *ebpf.ProgramSpec `ebpf:"runq_switch"`
 	RunqWakeup      *ebpf.ProgramSpec `ebpf:"runq_wakeup"`
 	RunqWakeupNew   *ebpf.ProgramSpec `ebpf:"runq_wakeup_new"`
+	RxwaitCopy      *ebpf.ProgramSpec `ebpf:"rxwait_copy"`
+	RxwaitReceive   *ebpf.ProgramSpec `ebpf:"rxwait_receive"`
 	SoftirqBegin    *ebpf.ProgramSpec `ebpf:"softirq_begin"`
 	SoftirqEnd      *ebpf.ProgramSpec `ebpf:"softirq_end"`
 	SyscallBegin    *ebpf.ProgramSpec `ebpf:"syscall_begin"`
@@ -120,23 +146,25 @@ type progProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
-	Begun *ebpf.MapSpec `ebpf:"begun"`
-	Empty *ebpf.MapSpec `ebpf:"empty"`
-	Hists *ebpf.MapSpec `ebpf:"hists"`
-	Lost  *ebpf.MapSpec `ebpf:"lost"`
-	OnCpu *ebpf.MapSpec `ebpf:"on_cpu"`
+	Begun   *ebpf.MapSpec `ebpf:"begun"`
+	Empty   *ebpf.MapSpec `ebpf:"empty"`
+	Hists   *ebpf.MapSpec `ebpf:"hists"`
+	Lost    *ebpf.MapSpec `ebpf:"lost"`
+	Objects *ebpf.MapSpec `ebpf:"objects"`
+	OnCpu   *ebpf.MapSpec `ebpf:"on_cpu"`
 }
 
 // progVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
-	By          *ebpf.VariableSpec `ebpf:"by"`
-	OnlyComm    *ebpf.VariableSpec `ebpf:"only_comm"`
-	OnlyCommLen *ebpf.VariableSpec `ebpf:"only_comm_len"`
-	OnlyTgid    *ebpf.VariableSpec `ebpf:"only_tgid"`
-	Own         *ebpf.VariableSpec `ebpf:"own"`
-	UnusedKey   *ebpf.VariableSpec `ebpf:"unused_key"`
+	By            *ebpf.VariableSpec `ebpf:"by"`
+	OnlyComm      *ebpf.VariableSpec `ebpf:"only_comm"`
+	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
+	OnlyTgid      *ebpf.VariableSpec `ebpf:"only_tgid"`
+	Own           *ebpf.VariableSpec `ebpf:"own"`
+	RequestSecond *ebpf.VariableSpec `ebpf:"request_second"`
+	UnusedKey     *ebpf.VariableSpec `ebpf:"unused_key"`
 }
 
 // progObjects contains all objects after they have been loaded into the kernel.
@@ -159,11 +187,12 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
-	Begun *ebpf.Map `ebpf:"begun"`
-	Empty *ebpf.Map `ebpf:"empty"`
-	Hists *ebpf.Map `ebpf:"hists"`
-	Lost  *ebpf.Map `ebpf:"lost"`
-	OnCpu *ebpf.Map `ebpf:"on_cpu"`
+	Begun   *ebpf.Map `ebpf:"begun"`
+	Empty   *ebpf.Map `ebpf:"empty"`
+	Hists   *ebpf.Map `ebpf:"hists"`
+	Lost    *ebpf.Map `ebpf:"lost"`
+	Objects *ebpf.Map `ebpf:"objects"`
+	OnCpu   *ebpf.Map `ebpf:"on_cpu"`
 }
 
 func (m *progMaps) Close() error {
@@ -172,6 +201,7 @@ func (m *progMaps) Close() error {
 		m.Empty,
 		m.Hists,
 		m.Lost,
+		m.Objects,
 		m.OnCpu,
 	)
 }
@@ -180,25 +210,34 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
-	By          *ebpf.Variable `ebpf:"by"`
-	OnlyComm    *ebpf.Variable `ebpf:"only_comm"`
-	OnlyCommLen *ebpf.Variable `ebpf:"only_comm_len"`
-	OnlyTgid    *ebpf.Variable `ebpf:"only_tgid"`
-	Own         *ebpf.Variable `ebpf:"own"`
-	UnusedKey   *ebpf.Variable `ebpf:"unused_key"`
+	By            *ebpf.Variable `ebpf:"by"`
+	OnlyComm      *ebpf.Variable `ebpf:"only_comm"`
+	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`
+	OnlyTgid      *ebpf.Variable `ebpf:"only_tgid"`
+	Own           *ebpf.Variable `ebpf:"own"`
+	RequestSecond *ebpf.Variable `ebpf:"request_second"`
+	UnusedKey     *ebpf.Variable `ebpf:"unused_key"`
 }
 
 // progPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progPrograms struct {
+	BlockComplete   *ebpf.Program `ebpf:"block_complete"`
+	BlockIssue      *ebpf.Program `ebpf:"block_issue"`
+	ConnectState    *ebpf.Program `ebpf:"connect_state"`
 	IrqHandlerBegin *ebpf.Program `ebpf:"irq_handler_begin"`
 	IrqHandlerEnd   *ebpf.Program `ebpf:"irq_handler_end"`
 	OffcpuSwitch    *ebpf.Program `ebpf:"offcpu_switch"`
 	OncpuSwitch     *ebpf.Program `ebpf:"oncpu_switch"`
+	QdiscQueue      *ebpf.Program `ebpf:"qdisc_queue"`
+	QdiscXmit       *ebpf.Program `ebpf:"qdisc_xmit"`
+	RttProbe        *ebpf.Program `ebpf:"rtt_probe"`
 	RunqSwitch      *ebpf.Program `ebpf:"runq_switch"`
 	RunqWakeup      *ebpf.Program `ebpf:"runq_wakeup"`
 	RunqWakeupNew   *ebpf.Program `ebpf:"runq_wakeup_new"`
+	RxwaitCopy      *ebpf.Program `ebpf:"rxwait_copy"`
+	RxwaitReceive   *ebpf.Program `ebpf:"rxwait_receive"`
 	SoftirqBegin    *ebpf.Program `ebpf:"softirq_begin"`
 	SoftirqEnd      *ebpf.Program `ebpf:"softirq_end"`
 	SyscallBegin    *ebpf.Program `ebpf:"syscall_begin"`
@@ -207,13 +246,21 @@ type progPrograms struct {
 
 func (p *progPrograms) Close() error {
 	return _ProgClose(
+		p.BlockComplete,
+		p.BlockIssue,
+		p.ConnectState,
 		p.IrqHandlerBegin,
 		p.IrqHandlerEnd,
 		p.OffcpuSwitch,
 		p.OncpuSwitch,
+		p.QdiscQueue,
+		p.QdiscXmit,
+		p.RttProbe,
 		p.RunqSwitch,
 		p.RunqWakeup,
 		p.RunqWakeupNew,
+		p.RxwaitCopy,
+		p.RxwaitReceive,
 		p.SoftirqBegin,
 		p.SoftirqEnd,
 		p.SyscallBegin,

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Times of things that are no tasks: packets, connections, requests to disks. What
+ * has begun is found again by the address of the kernel's object for it.
+ */
+#ifndef BEARCAT_HIST_OBJECTS_H
+#define BEARCAT_HIST_OBJECTS_H
+
+/* Defined before this is included: add(), current_wanted(), the constants. */
+
+struct object {
+	u64 at;
+	u32 tgid;
+	char comm[16];
+	u32 pad;
+};
+
+/* What begins and never ends, such as a packet that is dropped, must make room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TASKS);
+	__type(key, u64);
+	__type(value, struct object);
+} objects SEC(".maps");
+
+static __always_inline void object_begin(u64 address, u32 of_task)
+{
+	struct object o = { .at = bpf_ktime_get_ns() };
+
+	if (of_task) {
+		o.tgid = bpf_get_current_pid_tgid() >> 32;
+		bpf_get_current_comm(o.comm, sizeof(o.comm));
+	}
+	bpf_map_update_elem(&objects, &address, &o, BPF_ANY);
+}
+
+/* The time since the beginning, 0 where it was not seen. out gets what was noted. */
+static __always_inline u64 object_end(u64 address, struct object *out)
+{
+	struct object *o = bpf_map_lookup_elem(&objects, &address);
+	u64 now = bpf_ktime_get_ns();
+
+	if (!o)
+		return 0;
+	__builtin_memcpy(out, o, sizeof(*out));
+	bpf_map_delete_elem(&objects, &address);
+	return out->at && now > out->at ? now - out->at : 0;
+}
+
+/* Adds a time to the group of a task, by its number and name. */
+static __always_inline void add_named(u32 tgid, const char *comm, const char *device, u64 ns)
+{
+	struct hist_key key = {};
+
+	if (by == BY_PROCESS) {
+		key.id = tgid;
+		__builtin_memcpy(key.name, comm, sizeof(key.name));
+	} else if (by == BY_CPU) {
+		key.id = bpf_get_smp_processor_id();
+	} else if (by == BY_OWN && device) {
+		bpf_probe_read_kernel_str(key.name, sizeof(key.name), device);
+	}
+	add(&key, ns);
+}
+
+#define SYN_SENT 2
+#define ESTABLISHED 1
+
+/* connect: from a program's first packet for a TCP connection to its being there. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(connect_state, void *sk, int before, int after)
+{
+	struct object o;
+	u64 ns;
+
+	if (after == SYN_SENT) {
+		if (current_wanted(bpf_get_current_pid_tgid() >> 32))
+			object_begin((u64)sk, 1);
+	} else if (before == SYN_SENT) {
+		ns = object_end((u64)sk, &o);
+		if (ns && after == ESTABLISHED)
+			add_named(o.tgid, o.comm, NULL, ns);
+	}
+	return 0;
+}
+
+struct tcp_sock___h {
+	u32 srtt_us; /* eight times the smoothed time, in microseconds */
+} __attribute__((preserve_access_index));
+
+/* rtt: what TCP takes for the round trip at each segment that comes in. */
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(rtt_probe, void *sk)
+{
+	u64 us = BPF_CORE_READ((struct tcp_sock___h *)sk, srtt_us) >> 3;
+
+	if (us)
+		add_named(0, NULL, NULL, us * 1000);
+	return 0;
+}
+
+/* rxwait: from the device's handing a packet to the protocols to a program's read. */
+SEC("tp_btf/netif_receive_skb")
+int BPF_PROG(rxwait_receive, void *skb)
+{
+	object_begin((u64)skb, 0);
+	return 0;
+}
+
+SEC("tp_btf/skb_copy_datagram_iovec")
+int BPF_PROG(rxwait_copy, void *skb)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct object o;
+	char comm[16];
+	u64 ns;
+
+	if (!current_wanted(tgid))
+		return 0;
+	ns = object_end((u64)skb, &o);
+	if (!ns)
+		return 0;
+	bpf_get_current_comm(comm, sizeof(comm));
+	add_named(tgid, comm, NULL, ns);
+	return 0;
+}
+
+struct net_device___h {
+	char name[16];
+} __attribute__((preserve_access_index));
+
+/* qdisc: from being given to the queueing discipline to being given to the driver. */
+SEC("tp_btf/net_dev_queue")
+int BPF_PROG(qdisc_queue, void *skb)
+{
+	object_begin((u64)skb, 0);
+	return 0;
+}
+
+SEC("tp_btf/net_dev_start_xmit")
+int BPF_PROG(qdisc_xmit, void *skb, struct net_device___h *dev)
+{
+	struct object o;
+	u64 ns = object_end((u64)skb, &o);
+
+	if (ns)
+		add_named(0, NULL, (const char *)__builtin_preserve_access_index(&dev->name), ns);
+	return 0;
+}
+
+struct gendisk___h {
+	char disk_name[32];
+} __attribute__((preserve_access_index));
+
+struct request_queue___h {
+	struct gendisk___h *disk;
+} __attribute__((preserve_access_index));
+
+struct request___h {
+	struct request_queue___h *q;
+	struct gendisk___h *rq_disk; /* up to 5.16 */
+} __attribute__((preserve_access_index));
+
+/* 5.11 took the queue from the tracepoint's arguments (commit a54895fa057c). */
+const volatile u8 request_second = 0;
+
+/* block: from a request's being given to the device to its end. */
+SEC("tp_btf/block_rq_issue")
+int block_issue(u64 *ctx)
+{
+	if (request_second)
+		object_begin(ctx[1], 0);
+	else
+		object_begin(ctx[0], 0);
+	return 0;
+}
+
+SEC("tp_btf/block_rq_complete")
+int block_complete(u64 *ctx)
+{
+	struct request___h *rq = (void *)ctx[0];
+	struct gendisk___h *disk;
+	struct object o;
+	u64 ns = object_end((u64)rq, &o);
+
+	if (!ns)
+		return 0;
+	if (bpf_core_field_exists(((struct request___h *)0)->rq_disk))
+		disk = BPF_CORE_READ(rq, rq_disk);
+	else
+		disk = BPF_CORE_READ(rq, q, disk);
+	add_named(0, NULL, (const char *)__builtin_preserve_access_index(&disk->disk_name), ns);
+	return 0;
+}
+
+#endif
