@@ -32,7 +32,8 @@ type VMA struct {
 	// another file now.
 	Deleted  bool `json:"deleted,omitempty"`
 	Replaced bool `json:"replaced,omitempty"`
-	// WX memory can be written and run, AnonExec run though it comes from no file.
+	// WX memory can be written and run, AnonExec run though it comes from no file, or
+	// from one that is in memory only (memfd).
 	WX       bool `json:"writable_executable,omitempty"`
 	AnonExec bool `json:"anonymous_executable,omitempty"`
 }
@@ -151,13 +152,16 @@ func parseArea(text string) (VMA, bool) {
 		_, rest, _ = strings.Cut(strings.TrimLeft(rest, " "), " ")
 	}
 	v.Path = lineBreaks(strings.TrimLeft(rest, " "))
+	// the kernel says so of all that never had a name in a folder
+	inMemory := strings.HasPrefix(v.Path, "/memfd:") || strings.HasPrefix(v.Path, "/dev/zero") || strings.HasPrefix(v.Path, "/SYSV")
 	if v.Inode != 0 {
 		v.Path, v.Deleted = strings.CutSuffix(v.Path, " (deleted)")
+		v.Deleted = v.Deleted && !inMemory
 	}
 	// the kernel's own pages are no file's and are meant to run
 	kernels := strings.HasPrefix(v.Path, "[v")
 	v.WX = strings.HasPrefix(v.Rights[1:], "wx")
-	v.AnonExec = v.Rights[2] == 'x' && v.Inode == 0 && !kernels
+	v.AnonExec = v.Rights[2] == 'x' && (v.Inode == 0 || inMemory) && !kernels
 	return v, true
 }
 
@@ -195,7 +199,7 @@ func (m *Memory) findReplaced() {
 	asked := false
 	for i := range m.VMAs {
 		v := &m.VMAs[i]
-		if v.Inode == 0 || v.Deleted || !strings.HasPrefix(v.Path, "/") || v.Kind == "shared" {
+		if v.Inode == 0 || v.Deleted || !strings.HasPrefix(v.Path, "/") || v.AnonExec || strings.HasPrefix(v.Path, "/memfd:") || strings.HasPrefix(v.Path, "/SYSV") {
 			continue
 		}
 		replaced, ok := known[v.Path]

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bearcat-hids/bearcat/test/kernel/guest"
+	"golang.org/x/sys/unix"
 )
 
 // TestMemory looks at a process with 8 MiB that were touched, writable code, a library
@@ -74,17 +75,20 @@ print("up",flush=True);time.sleep(600)`, replaced, removed)
 	has("the program's text", func(v *VMA) bool { return v.Kind == "text" && v.Path == m.Exe && v.RSS > 0 })
 	has("a stack", func(v *VMA) bool { return v.Kind == "stack" })
 	// the kernel calls a file deleted whose name another one took
-	has("of the replaced library", func(v *VMA) bool { return v.Path == replaced && (v.Deleted || v.Replaced) })
+	has("of the library that another took the name of", func(v *VMA) bool { return v.Path == replaced && v.Deleted })
 	has("the touched memory", func(v *VMA) bool {
 		return v.Kind == "anon" && v.Size >= 8<<20 && v.RSS >= 8<<20 && v.Dirty+v.Swap >= 8<<20
 	})
+	if guest.Name() != "" { // a mount, only where it is nobody else's
+		covered(t, m)
+	}
 	var size uint64
 	for _, s := range m.Segments {
 		size += s.Size
 	}
 	var sum uint64
 	for _, v := range m.VMAs {
-		if sum += v.Size; v.Replaced && v.Path != replaced {
+		if sum += v.Size; v.Replaced {
 			t.Errorf("%+v is said to be replaced", v)
 		}
 	}
@@ -93,5 +97,30 @@ print("up",flush=True);time.sleep(600)`, replaced, removed)
 	}
 	if _, err := ReadMemory(MaxPID + 1); err == nil {
 		t.Error("a process that does not exist has memory")
+	}
+}
+
+// covered mounts another file over a library that a process has mapped: its name leads
+// to another file then, though it was not deleted.
+func covered(t *testing.T, m *Memory) {
+	t.Helper()
+	i := slices.IndexFunc(m.VMAs, func(v VMA) bool { return v.Kind == "lib" && !v.Deleted && v.Rights[2] == 'x' })
+	if i < 0 {
+		t.Fatalf("no library in %+v", m.VMAs)
+	}
+	path := m.VMAs[i].Path
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(other, path, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	again, err := ReadMemory(m.PID)
+	if umount := unix.Unmount(path, unix.MNT_DETACH); umount != nil || err != nil {
+		t.Fatal(umount, err)
+	}
+	if !slices.ContainsFunc(again.VMAs, func(v VMA) bool { return v.Path == path && v.Replaced }) {
+		t.Errorf("no area of %s is said to be replaced while another file is mounted over it", path)
 	}
 }

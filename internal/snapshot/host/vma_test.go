@@ -17,7 +17,7 @@ Rss:                   4 kB
 00e03000-00e24000 rw-p 00000000 00:00 0 [heap]
 7f0000000000-7f0000001000 rwxp 00000000 00:00 0
 7f0000001000-7f0000002000 r-xp 00000000 08:02 9 /usr/lib/a b/libx.so.1 (deleted)
-7f0000002000-7f0000003000 r--s 00000000 00:05 7 /memfd:x (deleted)
+7f0000002000-7f0000003000 r-xs 00000000 00:05 7 /memfd:x (deleted)
 7f0000003000-7f0000004000 rw-p 00000000 00:00 0 [anon:cache]
 7f0000004000-7f0000005000 r--p 00000000 08:02 11 /usr/share/x\012y
 7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0 [stack]
@@ -46,6 +46,9 @@ func TestParseSmaps(t *testing.T) {
 	}
 	if v := l[4]; !v.Deleted || v.Path != "/usr/lib/a b/libx.so.1" || v.AnonExec {
 		t.Errorf("%+v is of a deleted library", v)
+	}
+	if v := l[5]; v.Deleted || !v.AnonExec || v.Path != "/memfd:x" {
+		t.Errorf("%+v is code in memory only", v)
 	}
 	if l[7].Path != "/usr/share/x\ny" || l[9].AnonExec {
 		t.Errorf("%+v %+v", l[7], l[9])
