@@ -24,7 +24,7 @@ func runMatrix(ctx context.Context, args []string) (int, error) {
 	f.StringVar(&c.Run, "run", "", "run only tests that match `pattern`")
 	f.IntVar(&c.Guests, "j", 2, "how many `guests` at a time")
 	f.StringVar(&c.Logs, "logs", "", "`directory` for one log per kernel (default: bin/kernel-logs)")
-	f.DurationVar(&c.TestTimeout, "test-timeout", 25*time.Minute, "end one package's tests after this `time`")
+	f.DurationVar(&c.TestTimeout, "test-timeout", 30*time.Minute, "end one package's tests after this `time`")
 	f.DurationVar(&c.Timeout, "t", 60*time.Minute, "end one kernel's run after this `time`")
 	f.BoolVar(&c.Verbose, "v", false, "show the tests' output as it comes")
 	summary := f.String("summary", "", "write the counts to `file` for vmrun total")
