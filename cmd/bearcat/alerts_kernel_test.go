@@ -68,7 +68,7 @@ func TestAlertsAreKept(t *testing.T) {
 			t.Errorf("the alert %q was written and is not kept", x.ID)
 		}
 	}
-	if text := bearcat("alerts", "tail", "-n", "2", "--socket", a.socket); !strings.Contains(text, last.ID) || !strings.Contains(text, "more like it)") {
+	if text := bearcat("alerts", "tail", "-n", "100", "--socket", a.socket); !strings.Contains(text, last.ID) || !strings.Contains(text, "more like it)") {
 		t.Errorf("tail prints\n%s", text)
 	}
 	text := bearcat("alerts", "show", last.ID[:8], "--socket", a.socket)
