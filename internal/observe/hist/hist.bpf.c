@@ -141,6 +141,9 @@ static __always_inline void add(struct hist_key *key, u64 ns)
 		}
 	}
 	slot = slot_of(ns);
+	/* the compiler may know that it is in range and leave the check out, which the
+	 * verifier needs */
+	asm volatile("" : "+r"(slot));
 	if (slot >= SLOTS)
 		return;
 	__sync_fetch_and_add(&h->slot[slot], 1);
