@@ -52,6 +52,7 @@ func Kinds() []Kind {
 		{"rxwait", "packets, from the device to the read of a program", "", []string{"rxwait_receive", "rxwait_copy"}, true, nil},
 		{"qdisc", "packets, from the queueing discipline to the driver", "device", []string{"qdisc_queue", "qdisc_xmit"}, false, deviceName},
 		{"block", "requests to disks, from being given to the device to their end", "device", []string{"block_issue", "block_complete"}, false, deviceName},
+		{"reclaim", "tasks that must free memory before they get any, on the whole host or in their control group", "", []string{"reclaim_begin", "reclaim_end", "reclaim_group_begin", "reclaim_group_end"}, true, nil},
 	}
 }
 

@@ -193,4 +193,50 @@ int block_complete(u64 *ctx)
 	return 0;
 }
 
+/* reclaim: a task that must free memory itself before it gets any. */
+static __always_inline int reclaim_from(void)
+{
+	u64 self = bpf_get_current_pid_tgid();
+
+	if (current_wanted(self >> 32))
+		object_begin(self, 1);
+	return 0;
+}
+
+static __always_inline int reclaim_to(void)
+{
+	struct object o;
+	u64 ns = object_end(bpf_get_current_pid_tgid(), &o);
+
+	if (ns)
+		add_named(o.tgid, o.comm, NULL, ns);
+	return 0;
+}
+
+/* The whole host is short of memory. */
+SEC("tp_btf/mm_vmscan_direct_reclaim_begin")
+int BPF_PROG(reclaim_begin)
+{
+	return reclaim_from();
+}
+
+SEC("tp_btf/mm_vmscan_direct_reclaim_end")
+int BPF_PROG(reclaim_end)
+{
+	return reclaim_to();
+}
+
+/* A control group has reached its limit. */
+SEC("tp_btf/mm_vmscan_memcg_reclaim_begin")
+int BPF_PROG(reclaim_group_begin)
+{
+	return reclaim_from();
+}
+
+SEC("tp_btf/mm_vmscan_memcg_reclaim_end")
+int BPF_PROG(reclaim_group_end)
+{
+	return reclaim_to();
+}
+
 #endif

@@ -45,38 +45,42 @@ type progObject struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	progMapBegun            = "begun"
-	progMapEmpty            = "empty"
-	progMapHists            = "hists"
-	progMapLost             = "lost"
-	progMapObjects          = "objects"
-	progMapOnCpu            = "on_cpu"
-	progProgBlockComplete   = "block_complete"
-	progProgBlockIssue      = "block_issue"
-	progProgConnectState    = "connect_state"
-	progProgIrqHandlerBegin = "irq_handler_begin"
-	progProgIrqHandlerEnd   = "irq_handler_end"
-	progProgOffcpuSwitch    = "offcpu_switch"
-	progProgOncpuSwitch     = "oncpu_switch"
-	progProgQdiscQueue      = "qdisc_queue"
-	progProgQdiscXmit       = "qdisc_xmit"
-	progProgRttProbe        = "rtt_probe"
-	progProgRunqSwitch      = "runq_switch"
-	progProgRunqWakeup      = "runq_wakeup"
-	progProgRunqWakeupNew   = "runq_wakeup_new"
-	progProgRxwaitCopy      = "rxwait_copy"
-	progProgRxwaitReceive   = "rxwait_receive"
-	progProgSoftirqBegin    = "softirq_begin"
-	progProgSoftirqEnd      = "softirq_end"
-	progProgSyscallBegin    = "syscall_begin"
-	progProgSyscallEnd      = "syscall_end"
-	progVarBy               = "by"
-	progVarOnlyComm         = "only_comm"
-	progVarOnlyCommLen      = "only_comm_len"
-	progVarOnlyTgid         = "only_tgid"
-	progVarOwn              = "own"
-	progVarRequestSecond    = "request_second"
-	progVarUnusedKey        = "unused_key"
+	progMapBegun              = "begun"
+	progMapEmpty              = "empty"
+	progMapHists              = "hists"
+	progMapLost               = "lost"
+	progMapObjects            = "objects"
+	progMapOnCpu              = "on_cpu"
+	progProgBlockComplete     = "block_complete"
+	progProgBlockIssue        = "block_issue"
+	progProgConnectState      = "connect_state"
+	progProgIrqHandlerBegin   = "irq_handler_begin"
+	progProgIrqHandlerEnd     = "irq_handler_end"
+	progProgOffcpuSwitch      = "offcpu_switch"
+	progProgOncpuSwitch       = "oncpu_switch"
+	progProgQdiscQueue        = "qdisc_queue"
+	progProgQdiscXmit         = "qdisc_xmit"
+	progProgReclaimBegin      = "reclaim_begin"
+	progProgReclaimEnd        = "reclaim_end"
+	progProgReclaimGroupBegin = "reclaim_group_begin"
+	progProgReclaimGroupEnd   = "reclaim_group_end"
+	progProgRttProbe          = "rtt_probe"
+	progProgRunqSwitch        = "runq_switch"
+	progProgRunqWakeup        = "runq_wakeup"
+	progProgRunqWakeupNew     = "runq_wakeup_new"
+	progProgRxwaitCopy        = "rxwait_copy"
+	progProgRxwaitReceive     = "rxwait_receive"
+	progProgSoftirqBegin      = "softirq_begin"
+	progProgSoftirqEnd        = "softirq_end"
+	progProgSyscallBegin      = "syscall_begin"
+	progProgSyscallEnd        = "syscall_end"
+	progVarBy                 = "by"
+	progVarOnlyComm           = "only_comm"
+	progVarOnlyCommLen        = "only_comm_len"
+	progVarOnlyTgid           = "only_tgid"
+	progVarOwn                = "own"
+	progVarRequestSecond      = "request_second"
+	progVarUnusedKey          = "unused_key"
 )
 
 // loadProg returns the embedded CollectionSpec for prog.
@@ -121,25 +125,29 @@ type progSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progProgramSpecs struct {
-	BlockComplete   *ebpf.ProgramSpec `ebpf:"block_complete"`
-	BlockIssue      *ebpf.ProgramSpec `ebpf:"block_issue"`
-	ConnectState    *ebpf.ProgramSpec `ebpf:"connect_state"`
-	IrqHandlerBegin *ebpf.ProgramSpec `ebpf:"irq_handler_begin"`
-	IrqHandlerEnd   *ebpf.ProgramSpec `ebpf:"irq_handler_end"`
-	OffcpuSwitch    *ebpf.ProgramSpec `ebpf:"offcpu_switch"`
-	OncpuSwitch     *ebpf.ProgramSpec `ebpf:"oncpu_switch"`
-	QdiscQueue      *ebpf.ProgramSpec `ebpf:"qdisc_queue"`
-	QdiscXmit       *ebpf.ProgramSpec `ebpf:"qdisc_xmit"`
-	RttProbe        *ebpf.ProgramSpec `ebpf:"rtt_probe"`
-	RunqSwitch      *ebpf.ProgramSpec `ebpf:"runq_switch"`
-	RunqWakeup      *ebpf.ProgramSpec `ebpf:"runq_wakeup"`
-	RunqWakeupNew   *ebpf.ProgramSpec `ebpf:"runq_wakeup_new"`
-	RxwaitCopy      *ebpf.ProgramSpec `ebpf:"rxwait_copy"`
-	RxwaitReceive   *ebpf.ProgramSpec `ebpf:"rxwait_receive"`
-	SoftirqBegin    *ebpf.ProgramSpec `ebpf:"softirq_begin"`
-	SoftirqEnd      *ebpf.ProgramSpec `ebpf:"softirq_end"`
-	SyscallBegin    *ebpf.ProgramSpec `ebpf:"syscall_begin"`
-	SyscallEnd      *ebpf.ProgramSpec `ebpf:"syscall_end"`
+	BlockComplete     *ebpf.ProgramSpec `ebpf:"block_complete"`
+	BlockIssue        *ebpf.ProgramSpec `ebpf:"block_issue"`
+	ConnectState      *ebpf.ProgramSpec `ebpf:"connect_state"`
+	IrqHandlerBegin   *ebpf.ProgramSpec `ebpf:"irq_handler_begin"`
+	IrqHandlerEnd     *ebpf.ProgramSpec `ebpf:"irq_handler_end"`
+	OffcpuSwitch      *ebpf.ProgramSpec `ebpf:"offcpu_switch"`
+	OncpuSwitch       *ebpf.ProgramSpec `ebpf:"oncpu_switch"`
+	QdiscQueue        *ebpf.ProgramSpec `ebpf:"qdisc_queue"`
+	QdiscXmit         *ebpf.ProgramSpec `ebpf:"qdisc_xmit"`
+	ReclaimBegin      *ebpf.ProgramSpec `ebpf:"reclaim_begin"`
+	ReclaimEnd        *ebpf.ProgramSpec `ebpf:"reclaim_end"`
+	ReclaimGroupBegin *ebpf.ProgramSpec `ebpf:"reclaim_group_begin"`
+	ReclaimGroupEnd   *ebpf.ProgramSpec `ebpf:"reclaim_group_end"`
+	RttProbe          *ebpf.ProgramSpec `ebpf:"rtt_probe"`
+	RunqSwitch        *ebpf.ProgramSpec `ebpf:"runq_switch"`
+	RunqWakeup        *ebpf.ProgramSpec `ebpf:"runq_wakeup"`
+	RunqWakeupNew     *ebpf.ProgramSpec `ebpf:"runq_wakeup_new"`
+	RxwaitCopy        *ebpf.ProgramSpec `ebpf:"rxwait_copy"`
+	RxwaitReceive     *ebpf.ProgramSpec `ebpf:"rxwait_receive"`
+	SoftirqBegin      *ebpf.ProgramSpec `ebpf:"softirq_begin"`
+	SoftirqEnd        *ebpf.ProgramSpec `ebpf:"softirq_end"`
+	SyscallBegin      *ebpf.ProgramSpec `ebpf:"syscall_begin"`
+	SyscallEnd        *ebpf.ProgramSpec `ebpf:"syscall_end"`
 }
 
 // progMapSpecs contains maps before they are loaded into the kernel.
@@ -223,25 +231,29 @@ type progVariables struct {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progPrograms struct {
-	BlockComplete   *ebpf.Program `ebpf:"block_complete"`
-	BlockIssue      *ebpf.Program `ebpf:"block_issue"`
-	ConnectState    *ebpf.Program `ebpf:"connect_state"`
-	IrqHandlerBegin *ebpf.Program `ebpf:"irq_handler_begin"`
-	IrqHandlerEnd   *ebpf.Program `ebpf:"irq_handler_end"`
-	OffcpuSwitch    *ebpf.Program `ebpf:"offcpu_switch"`
-	OncpuSwitch     *ebpf.Program `ebpf:"oncpu_switch"`
-	QdiscQueue      *ebpf.Program `ebpf:"qdisc_queue"`
-	QdiscXmit       *ebpf.Program `ebpf:"qdisc_xmit"`
-	RttProbe        *ebpf.Program `ebpf:"rtt_probe"`
-	RunqSwitch      *ebpf.Program `ebpf:"runq_switch"`
-	RunqWakeup      *ebpf.Program `ebpf:"runq_wakeup"`
-	RunqWakeupNew   *ebpf.Program `ebpf:"runq_wakeup_new"`
-	RxwaitCopy      *ebpf.Program `ebpf:"rxwait_copy"`
-	RxwaitReceive   *ebpf.Program `ebpf:"rxwait_receive"`
-	SoftirqBegin    *ebpf.Program `ebpf:"softirq_begin"`
-	SoftirqEnd      *ebpf.Program `ebpf:"softirq_end"`
-	SyscallBegin    *ebpf.Program `ebpf:"syscall_begin"`
-	SyscallEnd      *ebpf.Program `ebpf:"syscall_end"`
+	BlockComplete     *ebpf.Program `ebpf:"block_complete"`
+	BlockIssue        *ebpf.Program `ebpf:"block_issue"`
+	ConnectState      *ebpf.Program `ebpf:"connect_state"`
+	IrqHandlerBegin   *ebpf.Program `ebpf:"irq_handler_begin"`
+	IrqHandlerEnd     *ebpf.Program `ebpf:"irq_handler_end"`
+	OffcpuSwitch      *ebpf.Program `ebpf:"offcpu_switch"`
+	OncpuSwitch       *ebpf.Program `ebpf:"oncpu_switch"`
+	QdiscQueue        *ebpf.Program `ebpf:"qdisc_queue"`
+	QdiscXmit         *ebpf.Program `ebpf:"qdisc_xmit"`
+	ReclaimBegin      *ebpf.Program `ebpf:"reclaim_begin"`
+	ReclaimEnd        *ebpf.Program `ebpf:"reclaim_end"`
+	ReclaimGroupBegin *ebpf.Program `ebpf:"reclaim_group_begin"`
+	ReclaimGroupEnd   *ebpf.Program `ebpf:"reclaim_group_end"`
+	RttProbe          *ebpf.Program `ebpf:"rtt_probe"`
+	RunqSwitch        *ebpf.Program `ebpf:"runq_switch"`
+	RunqWakeup        *ebpf.Program `ebpf:"runq_wakeup"`
+	RunqWakeupNew     *ebpf.Program `ebpf:"runq_wakeup_new"`
+	RxwaitCopy        *ebpf.Program `ebpf:"rxwait_copy"`
+	RxwaitReceive     *ebpf.Program `ebpf:"rxwait_receive"`
+	SoftirqBegin      *ebpf.Program `ebpf:"softirq_begin"`
+	SoftirqEnd        *ebpf.Program `ebpf:"softirq_end"`
+	SyscallBegin      *ebpf.Program `ebpf:"syscall_begin"`
+	SyscallEnd        *ebpf.Program `ebpf:"syscall_end"`
 }
 
 func (p *progPrograms) Close() error {
@@ -255,6 +267,10 @@ func (p *progPrograms) Close() error {
 		p.OncpuSwitch,
 		p.QdiscQueue,
 		p.QdiscXmit,
+		p.ReclaimBegin,
+		p.ReclaimEnd,
+		p.ReclaimGroupBegin,
+		p.ReclaimGroupEnd,
 		p.RttProbe,
 		p.RunqSwitch,
 		p.RunqWakeup,

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/bearcat-hids/bearcat/internal/observe/flame"
+	"github.com/bearcat-hids/bearcat/internal/observe/hist"
+)
+
+// TestOneLiners holds docs/one-liners.md to the truth: each command that it names is
+// there, with its flags and kinds, and each kind of the observers is named.
+func TestOneLiners(t *testing.T) {
+	page, err := os.ReadFile("../../docs/one-liners.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	commands := regexp.MustCompile("`bearcat ([^`]+)`").FindAllStringSubmatch(string(page), -1)
+	if len(commands) < 30 {
+		t.Errorf("the page names %d commands", len(commands))
+	}
+	for _, m := range commands {
+		words := strings.Fields(m[1])
+		cmd, rest, err := rootCommand().Find(words)
+		if err != nil {
+			t.Errorf("bearcat %s: %v", m[1], err)
+			continue
+		}
+		if err := cmd.ParseFlags(rest); err != nil {
+			t.Errorf("bearcat %s: %v", m[1], err)
+		}
+		args := cmd.Flags().Args()
+		if cmd.HasSubCommands() {
+			t.Errorf("bearcat %s: there is no such command", m[1])
+		}
+		if len(args) == 0 {
+			continue
+		}
+		named[cmd.Name()+" "+args[0]] = true
+		_, isHist := hist.KindNamed(args[0])
+		_, isFlame := flame.KindNamed(args[0])
+		if cmd.Name() == "hist" && !isHist || cmd.Name() == "flame" && !isFlame {
+			t.Errorf("bearcat %s: there is no kind %s", m[1], args[0])
+		}
+	}
+	for _, k := range hist.Kinds() {
+		if !named["hist "+k.Name] {
+			t.Errorf("the page does not name bearcat hist %s", k.Name)
+		}
+	}
+	for _, k := range flame.Kinds() {
+		if !named["flame "+k.Name] {
+			t.Errorf("the page does not name bearcat flame %s", k.Name)
+		}
+	}
+}
