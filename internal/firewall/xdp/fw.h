@@ -22,7 +22,7 @@ typedef __u64 u64;
 #define MAX_EXT 8
 #define STEPS 256 /* of the matcher in one program */
 #define BUCKETS 65536
-#define MARKS 65536 /* bytes that fit into any cache of the second level */
+#define MARKS 262144 /* bytes: room for all bans with most of them unset, in the second cache */
 #define COUNTERS 20480 /* of the rules of two policies */
 #define GUARDS 64
 #define NOBODY 0xffffffff /* in place of a counter: a command, or no rule */

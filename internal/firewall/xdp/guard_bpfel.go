@@ -85,7 +85,7 @@ type guardLpm6 struct {
 
 type guardMarks struct {
 	_  structs.HostLayout
-	At [65536]uint8
+	At [262144]uint8
 }
 
 // Names of all BPF objects in the ELF.

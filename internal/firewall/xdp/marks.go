@@ -7,7 +7,7 @@ import (
 )
 
 // markCount is how many bytes a table of marks has, as in fw.h.
-const markCount = 65536
+const markCount = 262144
 
 // mix is the hash that the program uses for its tables, with a secret as the seed.
 func mix(h uint64, values ...uint64) uint64 {

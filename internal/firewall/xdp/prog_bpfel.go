@@ -195,7 +195,7 @@ type progLpm6 struct {
 
 type progMarks struct {
 	_  structs.HostLayout
-	At [65536]uint8
+	At [262144]uint8
 }
 
 // Names of all BPF objects in the ELF.
