@@ -21,6 +21,7 @@ import (
 const (
 	MaxRows   = 131072 // of 1,280 bytes
 	MaxBlocks = 65536  // of 1,024 bytes
+	MaxDirect = 31     // bits that an entry of the trie has room for
 )
 
 // Block is 256 entries of the trie of IPv4 addresses: a row, or with the highest
@@ -32,8 +33,11 @@ const pointer = 1 << 31
 // Tables is a compiled policy. Indices are into Rows; those with two elements are
 // of source and destination.
 type Tables struct {
-	Rules      []firewall.Rule // the active ones
-	Words      int             // of each row that are in use
+	Rules []firewall.Rule // the active ones
+	Words int             // of each row that are in use
+	// Direct is set for up to MaxDirect rules: in place of the number of a row stand
+	// its bits, so that nothing needs to be looked up.
+	Direct     bool
 	Rows       [][]uint64
 	Any4, Any6 [2]uint32 // addresses that no prefix covers
 	Trie       []Block   // 256 blocks by the first byte of the source, 256 of the destination, then lower ones
@@ -41,7 +45,8 @@ type Tables struct {
 	Named4     [2]bool // some rule names IPv4 prefixes
 	Ports      [2][65536]uint32
 	NoPort     [2]uint32 // frames without ports
-	NamedPorts bool
+	NamedPorts [2]bool
+	Named      uint32 // which of source, destination and the two ports some rule is about, as bits
 	Protocols  [256]uint32
 }
 
@@ -57,6 +62,12 @@ func Compile(p *firewall.Policy) (*Tables, error) {
 		return nil, fmt.Errorf("%d rules are more than %d", len(t.Rules), firewall.MaxRules)
 	}
 	t.Words = (len(t.Rules) + 63) / 64
+	t.Direct = len(t.Rules) > 0 && len(t.Rules) <= MaxDirect
+	for i, field := range []firewall.Field{firewall.Src, firewall.Dst, firewall.SrcPort, firewall.DstPort} {
+		if slices.ContainsFunc(t.Rules, func(r firewall.Rule) bool { return r.Match.Has&field != 0 }) {
+			t.Named |= 1 << i
+		}
+	}
 	c := compiler{t, map[string]uint32{}}
 	for dim, field := range []firewall.Field{firewall.Src, firewall.Dst} {
 		if err := c.addresses(dim, field); err != nil {
@@ -73,8 +84,15 @@ func Compile(p *firewall.Policy) (*Tables, error) {
 	return t, nil
 }
 
-// row gives the number of the row with these bits. It copies them.
+// row gives the number of the row with these bits, which it copies, or of few rules
+// the bits themselves.
 func (c *compiler) row(bits []uint64) uint32 {
+	if c.Direct {
+		if len(c.Rows) == 0 { // the program looks one up all the same when it goes on
+			c.Rows = append(c.Rows, make([]uint64, 1))
+		}
+		return uint32(bits[0])
+	}
 	var key string
 	if len(bits) > 0 {
 		key = unsafe.String((*byte)(unsafe.Pointer(&bits[0])), len(bits)*8)
@@ -158,7 +176,7 @@ func (c *compiler) ports(dim int, field firewall.Field) {
 			l = c.Rules[i].Match.DstPort
 		}
 		for _, r := range l {
-			c.NamedPorts = true
+			c.NamedPorts[dim] = true
 			begin[r.Lo] = append(begin[r.Lo], i)
 			end[int(r.Hi)+1] = append(end[int(r.Hi)+1], i)
 		}

@@ -39,12 +39,7 @@ func load(t testing.TB) *Firewall {
 func bucket(seed uint64, src netip.Addr, counter uint32) uint64 {
 	var b [16]byte
 	copy(b[:], src.AsSlice())
-	h := seed
-	for _, v := range []uint64{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]), uint64(counter)} {
-		h = (h ^ v) * 0x9e3779b97f4a7c15
-		h ^= h >> 29
-	}
-	return h >> 32 & 65535
+	return mix(seed, binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]), uint64(counter)) >> 32 & 65535
 }
 
 // TestProgramIsTheModel runs frames of every shape, many of them broken, through
@@ -94,7 +89,7 @@ func comparePolicy(t *testing.T, f *Firewall, rnd *rand.Rand, n int) {
 	}
 	before, err := f.Stats()
 	must(err)
-	ids, err := f.counterIDs(counterNames(p))
+	ids, err := f.counterIDs(wantedCounters(p))
 	must(err)
 	m := model.New(p, lists)
 	touched := map[uint64]bool{}

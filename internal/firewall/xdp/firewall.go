@@ -12,6 +12,8 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/firewall"
 	"github.com/bearcat-hids/bearcat/internal/firewall/compile"
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
@@ -22,9 +24,10 @@ const DefaultDir = "/sys/fs/bpf/bearcat/fw"
 
 // Firewall is the loaded program with its maps. It is not safe for concurrent use.
 type Firewall struct {
-	dir  string // empty: not pinned
-	objs progObjects
-	spec *ebpf.CollectionSpec
+	dir   string // empty: not pinned
+	objs  progObjects
+	spec  *ebpf.CollectionSpec
+	marks *ebpf.Memory // of the map of that name, mapped when it is first written
 	// guard is the watcher of connections where it is not pinned.
 	guard link.Link
 }
@@ -87,7 +90,11 @@ func (f *Firewall) load(opts ebpf.CollectionOptions) error {
 	match := f.spec.Programs["fw_match"]
 	entry.Flags |= unix.BPF_F_XDP_HAS_FRAGS
 	match.Flags |= unix.BPF_F_XDP_HAS_FRAGS
-	if err := f.spec.Variables["has_frags"].Set(uint8(1)); err != nil {
+	coarse := uint8(0)
+	if features.HaveProgramHelper(ebpf.XDP, asm.FnKtimeGetCoarseNs) == nil { // since 5.11
+		coarse = 1
+	}
+	if err := errors.Join(f.spec.Variables["has_frags"].Set(uint8(1)), f.spec.Variables["has_coarse"].Set(coarse)); err != nil {
 		return fmt.Errorf("preparing the firewall's program: %w", err)
 	}
 	if err := f.spec.LoadAndAssign(&f.objs, &opts); err == nil {
@@ -171,7 +178,7 @@ func Open(dir string) (*Firewall, error) {
 		"rows": &m.Rows, "rules": &m.Rules, "tries": &m.Tries, "ports": &m.Ports, "source6": &m.Source6, "target6": &m.Target6,
 		"configs": &m.Configs, "control": &m.Control, "active": &m.Active, "block4": &m.Block4, "block6": &m.Block6, "blocknet4": &m.Blocknet4,
 		"blocknet6": &m.Blocknet6, "allow4": &m.Allow4, "allow6": &m.Allow6, "bans": &m.Bans, "buckets": &m.Buckets,
-		"reasons": &m.Reasons, "counters": &m.Counters, "names": &m.Names, "guards": &m.Guards, "drops": &m.Drops, "near4": &m.Near4, "log_paid": &m.LogPaid,
+		"reasons": &m.Reasons, "counters": &m.Counters, "names": &m.Names, "guards": &m.Guards, "drops": &m.Drops, "near4": &m.Near4, "marks": &m.Marks, "log_paid": &m.LogPaid,
 	} {
 		if *to, err = ebpf.LoadPinnedMap(filepath.Join(dir, name), nil); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening the firewall's map %s: %w", name, err), f.Close())
@@ -222,7 +229,7 @@ func (f *Firewall) Apply(p *firewall.Policy) error {
 		return err
 	}
 	slot := 1 - now&1
-	ids, err := f.counterIDs(counterNames(p))
+	ids, err := f.counterIDs(wantedCounters(p))
 	if err != nil {
 		return err
 	}

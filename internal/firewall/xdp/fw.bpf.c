@@ -79,6 +79,8 @@ struct {
 
 /* Set where the kernel gives frames in several buffers. */
 const volatile u8 has_frags;
+/* Set where the kernel has a clock that steps with its ticks and costs little. */
+const volatile u8 has_coarse;
 
 /* Where a bit is, by the top of its product with a de Bruijn number. */
 const u8 position[64] = {
@@ -88,25 +90,18 @@ const u8 position[64] = {
 	46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9, 13, 8, 7, 6,
 };
 
-static __always_inline u32 allowed(struct fw_frame *f, u32 blocks)
+static __always_inline u32 allowed(struct fw_frame *f, u64 blocks)
 {
-	struct fw_block *b;
+	return f->family == 4 ? allowed4(f->saddr, blocks) : allowed6(f->saddr, blocks);
+}
 
-	if (f->family == 4 && blocks & B_ALLOW4) {
-		struct lpm4 k = { .bits = 32 };
-
-		__builtin_memcpy(k.addr, f->saddr, 4);
-		b = bpf_map_lookup_elem(&allow4, &k);
-		return b && !expired(b);
-	}
-	if (f->family == 6 && blocks & B_ALLOW6) {
-		struct lpm6 k = { .bits = 128 };
-
-		__builtin_memcpy(k.addr, f->saddr, 16);
-		b = bpf_map_lookup_elem(&allow6, &k);
-		return b && !expired(b);
-	}
-	return 0;
+/* The key of a ban of a frame's source. */
+static __always_inline void source_key(struct fw_frame *f, struct addr6 *k)
+{
+	if (f->family == 4)
+		map4(k, f->saddr);
+	else
+		__builtin_memcpy(k->addr, f->saddr, 16);
 }
 
 #define CAPTURE 256 /* bytes of a logged frame */
@@ -187,18 +182,24 @@ static __always_inline int near(u32 addr)
 	return !word || *word >> (net & 63) & 1;
 }
 
-static __always_inline int banned(struct addr6 *k)
+static __always_inline int banned(struct fw_control *c, struct addr6 *k)
 {
-	struct fw_ban *b = bpf_map_lookup_elem(&bans, k);
+	u32 table = c->marks & 1;
+	struct marks *m = bpf_map_lookup_elem(&marks, &table);
+	struct fw_ban *b;
 
+	if (m && !m->at[mark_of(c->seed, k)])
+		return 0;
+	b = bpf_map_lookup_elem(&bans, k);
 	if (!b || b->until <= bpf_ktime_get_boot_ns())
 		return 0;
 	b->hits++;
 	return 1;
 }
 
-static __always_inline u32 blocked(struct fw_frame *f, u32 blocks)
+static __always_inline u32 blocked(struct fw_frame *f, struct fw_control *c)
 {
+	u64 blocks = c->blocks;
 	struct fw_block *b = NULL;
 
 	if (f->family == 4) {
@@ -236,17 +237,12 @@ static __always_inline u32 blocked(struct fw_frame *f, u32 blocks)
 	if (blocks & B_BAN) {
 		struct addr6 k = {};
 
-		if (f->family == 4) {
-			k.addr[10] = k.addr[11] = 0xff;
-			__builtin_memcpy(k.addr + 12, f->saddr, 4);
-		} else {
-			__builtin_memcpy(k.addr, f->saddr, 16);
-		}
-		if (banned(&k))
+		source_key(f, &k);
+		if (banned(c, &k))
 			return R_BAN;
 		if (f->family == 6 && blocks & B_BANNET) {
-			__builtin_memset(k.addr + 8, 0, 8);
-			if (banned(&k))
+			widen(&k);
+			if (banned(c, &k))
 				return R_BAN;
 		}
 	}
@@ -330,15 +326,19 @@ static __always_inline int find_rows(struct fw_frame *f, struct fw_config *c)
 
 		if (!tables)
 			return 0;
-		t = bpf_map_lookup_elem(tables, &key);
-		if (!t)
-			return 0;
-		f->row[2] = t->row[f->sport];
+		if (c->ports & 1) {
+			t = bpf_map_lookup_elem(tables, &key);
+			if (!t)
+				return 0;
+			f->row[2] = t->row[f->sport];
+		}
 		key = 1;
-		t = bpf_map_lookup_elem(tables, &key);
-		if (!t)
-			return 0;
-		f->row[3] = t->row[f->dport];
+		if (c->ports & 2) {
+			t = bpf_map_lookup_elem(tables, &key);
+			if (!t)
+				return 0;
+			f->row[3] = t->row[f->dport];
+		}
 	}
 	f->row[4] = c->protocols[f->proto];
 	return 1;
@@ -469,14 +469,18 @@ static __always_inline int holds(struct xdp_md *ctx, struct fw_frame *f, struct 
 	return 1;
 }
 
-/* Whether the source is over the rule's rate. */
+#define MANY_TICKS 1000000000ULL
+
+/* Whether the source is over the rule's rate. A tick is at most a hundredth of a burst
+ * that takes a second to earn, so such a rule needs no better clock. */
 static __always_inline int over(struct fw_frame *f, struct fw_rule *r, u64 seed)
 {
+	u64 now = has_coarse && r->burst_ns >= MANY_TICKS ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
 	u64 a, b;
 
 	__builtin_memcpy(&a, f->saddr, 8);
 	__builtin_memcpy(&b, f->saddr + 8, 8);
-	return charge(seed, a, b, r->counter, r->cost_ns, r->burst_ns, bpf_ktime_get_boot_ns());
+	return charge(seed, a, b, r->counter, r->cost_ns, r->burst_ns, now);
 }
 
 static __always_inline void ban(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c)
@@ -485,13 +489,8 @@ static __always_inline void ban(struct xdp_md *ctx, struct fw_frame *f, struct f
 
 	if (allowed(f, c->blocks) || (!r->unproven && !proven(ctx, f)))
 		return;
-	if (f->family == 4) {
-		k.addr[10] = k.addr[11] = 0xff;
-		__builtin_memcpy(k.addr + 12, f->saddr, 4);
-	} else {
-		__builtin_memcpy(k.addr, f->saddr, 16);
-	}
-	ban_source(ctx, &k, r->ban_ns, r->grow, r->counter, c->log_ns != 0);
+	source_key(f, &k);
+	ban_source(ctx, c, &k, r->ban_ns, r->grow, r->counter);
 }
 
 /* What a rule that holds does: 0 to go on, 1 pass, 2 drop. */
@@ -550,24 +549,50 @@ __noinline int consider(struct xdp_md *ctx, u32 rule)
 	return holds(ctx, f, r) ? apply(ctx, f, r, c, config->monitor) : 0;
 }
 
+struct five {
+	struct row *of[5];
+};
+
+/* Looks the five rows up, but those of what no rule names: they have every bit, so
+ * that of the protocol stands in for them. */
+static __always_inline int load_rows(struct fw_frame *f, struct fw_config *config, struct five *r)
+{
+	u32 slot = f->slot;
+	void *table = bpf_map_lookup_elem(&rows, &slot);
+	struct row *p;
+
+	if (!table)
+		return 0;
+	p = bpf_map_lookup_elem(table, &f->row[4]);
+	if (!p)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		r->of[i] = p;
+		if (config->named & 1 << i) {
+			r->of[i] = bpf_map_lookup_elem(table, &f->row[i]);
+			if (!r->of[i])
+				return 0;
+		}
+	}
+	r->of[4] = p;
+	return 1;
+}
+
+#define CANDIDATES(r, w) ((r)->of[0]->word[w] & (r)->of[1]->word[w] & (r)->of[2]->word[w] & (r)->of[3]->word[w] & (r)->of[4]->word[w])
+
+/* What the rules say: reason, and whether to drop. */
+#define DECIDED(drop, reason) ((drop) << 8 | (reason))
+#define ON 0xffff /* the matcher goes on */
+
 /* Goes through the candidates, as many steps as fit into one program, then
  * calls itself for the rest. */
-static __always_inline int match(struct xdp_md *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config)
+static __always_inline u32 match(struct xdp_md *ctx, struct fw_frame *f, struct fw_config *config)
 {
-	struct row *a, *b, *s, *d, *p;
-	u32 slot = f->slot;
-	void *table;
+	struct five r;
 
-	table = bpf_map_lookup_elem(&rows, &slot);
-	if (!table)
-		return finish(ctx, f, c, config, 1, R_ENGINE);
-	a = bpf_map_lookup_elem(table, &f->row[0]);
-	b = bpf_map_lookup_elem(table, &f->row[1]);
-	s = bpf_map_lookup_elem(table, &f->row[2]);
-	d = bpf_map_lookup_elem(table, &f->row[3]);
-	p = bpf_map_lookup_elem(table, &f->row[4]);
-	if (!a || !b || !s || !d || !p)
-		return finish(ctx, f, c, config, 1, R_ENGINE);
+	if (!load_rows(f, config, &r))
+		return DECIDED(1, R_ENGINE);
 	for (int i = 0; i < STEPS; i++) {
 		/* both are read from memory anew, so that each step looks the
 		 * same to the verifier */
@@ -578,8 +603,8 @@ static __always_inline int match(struct xdp_md *ctx, struct fw_frame *f, struct 
 
 		if (!bits) {
 			if (w >= config->words || w >= WORDS)
-				return finish(ctx, f, c, config, config->default_action == A_DROP, R_DEFAULT);
-			*(volatile u64 *)&f->bits = a->word[w] & b->word[w] & s->word[w] & d->word[w] & p->word[w];
+				return DECIDED(config->default_action == A_DROP, R_DEFAULT);
+			*(volatile u64 *)&f->bits = CANDIDATES(&r, w);
 			*(volatile u32 *)&f->word = w + 1;
 			continue;
 		}
@@ -587,10 +612,49 @@ static __always_inline int match(struct xdp_md *ctx, struct fw_frame *f, struct 
 		rule = (w - 1) * 64 + lowest(bits);
 		done = consider(ctx, rule);
 		if (done)
-			return finish(ctx, f, c, config, done == 2, R_RULE);
+			return DECIDED(done == 2, R_RULE);
 	}
-	bpf_tail_call(ctx, &again, 0);
-	return finish(ctx, f, c, config, 1, R_ENGINE);
+	return ON;
+}
+
+#define STRAIGHT 16 /* words that are looked at before anything is called */
+
+/* The first candidate, without a call of the matcher: most frames have none or one. */
+static __always_inline u32 match_first(struct xdp_md *ctx, struct fw_frame *f, struct fw_config *config)
+{
+	u32 w = 0, words = config->words, done;
+	u64 bits = 0;
+
+	if (config->direct) {
+		bits = f->row[0] & f->row[1] & f->row[2] & f->row[3] & f->row[4];
+		for (int i = 0; i < 5; i++)
+			f->row[i] = 0; /* which is there, should the matcher be called */
+		w = 1;
+	} else {
+		struct five r;
+
+		if (!load_rows(f, config, &r))
+			return DECIDED(1, R_ENGINE);
+		for (int i = 0; i < STRAIGHT; i++) {
+			if (i >= words)
+				break;
+			bits = CANDIDATES(&r, i);
+			w = i + 1;
+			if (bits)
+				break;
+		}
+	}
+	if (bits) {
+		done = consider(ctx, (w - 1) * 64 + lowest(bits));
+		if (done)
+			return DECIDED(done == 2, R_RULE);
+		bits &= bits - 1;
+	}
+	if (!bits && w >= words)
+		return DECIDED(config->default_action == A_DROP, R_DEFAULT);
+	f->word = w;
+	f->bits = bits;
+	return ON;
 }
 
 #define SETUP                                                                                                \
@@ -604,12 +668,19 @@ static __always_inline int match(struct xdp_md *ctx, struct fw_frame *f, struct 
 SEC("xdp")
 int fw_match(struct xdp_md *ctx)
 {
+	u32 said;
+
 	SETUP;
 	slot = f->slot;
 	config = bpf_map_lookup_elem(&configs, &slot);
 	if (!config)
 		return XDP_PASS;
-	return match(ctx, f, c, config);
+	said = match(ctx, f, config);
+	if (said == ON) {
+		bpf_tail_call(ctx, &again, 0);
+		said = DECIDED(1, R_ENGINE);
+	}
+	return finish(ctx, f, c, config, said >> 8, said & 0xff);
 }
 
 #define READ(name, parse_part)                                                                               \
@@ -621,17 +692,16 @@ int fw_match(struct xdp_md *ctx)
                                                                                                              \
 		return f ? parse_part : R_ENGINE;                                                            \
 	}
-READ(read_link, parse(f, data, end))
 READ(read_extension, parse_extension(f, data, end))
-READ(read_l4, parse_l4(f, data, end))
 
 static __always_inline int read_frame(struct xdp_md *ctx, struct fw_frame *f)
 {
-	int reason = read_link(ctx);
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	int reason = parse(f, data, end);
 
 	if (reason != R_RULE)
 		return reason;
-	if (f->family == 6) {
+	if (f->family == 6 && is_extension(f->proto)) {
 		for (int i = 0; i < MAX_EXT && is_extension(f->proto) && f->frag != FRAG_LATER; i++) {
 			reason = read_extension(ctx);
 			if (reason != R_RULE)
@@ -640,15 +710,40 @@ static __always_inline int read_frame(struct xdp_md *ctx, struct fw_frame *f)
 		if (is_extension(f->proto) && f->frag != FRAG_LATER)
 			return R_MANY_EXT;
 	}
-	return read_l4(ctx);
+	return parse_l4(f, data, end);
+}
+
+/* Everything but the matcher's further steps. */
+static __always_inline u32 judge(struct xdp_md *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config)
+{
+	u32 reason = read_frame(ctx, f), why;
+
+	if (reason == R_ARP)
+		return DECIDED(0, R_ARP);
+	if (reason == R_UNPARSED)
+		return DECIDED(config->unparsed == A_DROP, R_UNPARSED);
+	if (f->l3 && c->blocks) {
+		why = blocked(f, c);
+		if (why)
+			return DECIDED(1, why);
+	}
+	if (reason != R_RULE)
+		return DECIDED(config->malformed == A_DROP, reason);
+	/* neighbour discovery: without it IPv6 ends */
+	if (f->has_icmp && f->family == 6 && WITHIN(f->icmp_type, 133, 137) && f->ttl == 255)
+		return DECIDED(0, R_ND);
+	if (!config->rules)
+		return DECIDED(config->default_action == A_DROP, R_DEFAULT);
+	if (!find_rows(f, config))
+		return DECIDED(1, R_ENGINE);
+	return match_first(ctx, f, config);
 }
 
 SEC("xdp")
 int fw_entry(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	u32 why, *now;
-	int reason;
+	u32 *now, said;
 
 	SETUP;
 	now = bpf_map_lookup_elem(&active, &zero);
@@ -662,25 +757,10 @@ int fw_entry(struct xdp_md *ctx)
 	f->slot = slot;
 	f->device = ctx->ingress_ifindex;
 	f->length = has_frags ? bpf_xdp_get_buff_len(ctx) : end - data;
-	reason = read_frame(ctx, f);
-	if (reason == R_ARP)
-		return finish(ctx, f, c, config, 0, R_ARP);
-	if (reason == R_UNPARSED)
-		return finish(ctx, f, c, config, config->unparsed == A_DROP, R_UNPARSED);
-	if (f->l3 && c->blocks) {
-		why = blocked(f, c->blocks);
-		if (why)
-			return finish(ctx, f, c, config, 1, why);
+	said = judge(ctx, f, c, config);
+	if (said == ON) {
+		bpf_tail_call(ctx, &again, 0);
+		said = DECIDED(1, R_ENGINE);
 	}
-	if (reason != R_RULE)
-		return finish(ctx, f, c, config, config->malformed == A_DROP, reason);
-	/* neighbour discovery: without it IPv6 ends */
-	if (f->has_icmp && f->family == 6 && WITHIN(f->icmp_type, 133, 137) && f->ttl == 255)
-		return finish(ctx, f, c, config, 0, R_ND);
-	if (!config->rules)
-		return finish(ctx, f, c, config, config->default_action == A_DROP, R_DEFAULT);
-	if (!find_rows(f, config))
-		return finish(ctx, f, c, config, 1, R_ENGINE);
-	bpf_tail_call(ctx, &again, 0);
-	return finish(ctx, f, c, config, 1, R_ENGINE);
+	return finish(ctx, f, c, config, said >> 8, said & 0xff);
 }

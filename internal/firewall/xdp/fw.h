@@ -22,6 +22,7 @@ typedef __u64 u64;
 #define MAX_EXT 8
 #define STEPS 256 /* of the matcher in one program */
 #define BUCKETS 65536
+#define MARKS 262144 /* bytes: room for all bans with most of them unset, in the second cache */
 #define COUNTERS 20480 /* of the rules of two policies */
 #define GUARDS 64
 #define NOBODY 0xffffffff /* in place of a counter: a command, or no rule */
@@ -125,6 +126,8 @@ struct fw_config {
 	u32 no_port[2];	      /* rows of frames without ports */
 	u32 prefixes[2];      /* nonzero where a v4 (1) or v6 (2) rule names prefixes */
 	u32 ports;	      /* nonzero where a rule names ports: 1 source, 2 destination */
+	u32 named;	      /* bits of the rows that rules tell apart: source 1, destination 2, ports 4 and 8 */
+	u32 direct;	      /* few rules: in place of a row's number stand its bits */
 	u32 protocols[256];   /* rows */
 	u8 default_action;
 	u8 malformed;
@@ -137,6 +140,8 @@ struct fw_control {
 	u64 seed;
 	u64 blocks; /* which kinds of entries were ever added: see B_ */
 	u64 log_ns; /* of a processor's time for one logged drop; 0: nobody reads the log */
+	u32 marks;  /* which of the two tables of marks is read */
+	u32 pad;
 };
 
 enum { B_ADDR4 = 1, B_NET4 = 2, B_ADDR6 = 4, B_NET6 = 8, B_ALLOW4 = 16, B_ALLOW6 = 32, B_BAN = 64, B_BANNET = 128 };

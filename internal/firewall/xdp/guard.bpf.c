@@ -35,24 +35,6 @@ struct sock {
 
 #pragma clang attribute pop
 
-static __always_inline int is_allowed(struct addr6 *a, u32 v4, u64 blocks)
-{
-	struct fw_block *b = NULL;
-
-	if (v4 && blocks & B_ALLOW4) {
-		struct lpm4 k = { .bits = 32 };
-
-		__builtin_memcpy(k.addr, a->addr + 12, 4);
-		b = bpf_map_lookup_elem(&allow4, &k);
-	} else if (!v4 && blocks & B_ALLOW6) {
-		struct lpm6 k = { .bits = 128 };
-
-		__builtin_memcpy(k.addr, a->addr, 16);
-		b = bpf_map_lookup_elem(&allow6, &k);
-	}
-	return b && !expired(b);
-}
-
 static __always_inline int read_peer(struct sock *sk, struct addr6 *a)
 {
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
@@ -60,8 +42,7 @@ static __always_inline int read_peer(struct sock *sk, struct addr6 *a)
 	if (family == INET) {
 		u32 v4 = BPF_CORE_READ(sk, __sk_common.skc_daddr);
 
-		a->addr[10] = a->addr[11] = 0xff;
-		__builtin_memcpy(a->addr + 12, &v4, 4);
+		map4(a, &v4);
 		return 1;
 	}
 	if (family != INET6)
@@ -105,20 +86,20 @@ int fw_guard(struct bpf_raw_tracepoint_args *ctx)
 		__builtin_memcpy(&hi, a.addr, 8);
 		__builtin_memcpy(&lo, a.addr + 8, 8);
 		v4 = !hi && (u32)lo == 0xffff0000;
-		if (is_allowed(&a, v4, c->blocks))
+		if (v4 ? allowed4(a.addr + 12, c->blocks) : allowed6(a.addr, c->blocks))
 			return 0;
 		if (!v4) { /* whoever has one address of IPv6 has the 64 bits behind it */
-			__builtin_memset(a.addr + 8, 0, 8);
+			widen(&a);
 			lo = 0;
 		}
 		counter = g->counter;
 		n = bpf_map_lookup_elem(&counters, &counter);
 		if (n)
 			n->packets++;
-		if (charge(c->seed, hi, lo, counter, g->cost_ns, g->burst_ns, bpf_ktime_get_boot_ns())) {
+		if (charge(c->seed, hi, lo, counter, g->cost_ns, g->burst_ns, bpf_ktime_get_ns())) {
 			if (n)
 				n->over++;
-			ban_source(ctx, &a, g->ban_ns, g->grow, counter, c->log_ns != 0);
+			ban_source(ctx, c, &a, g->ban_ns, g->grow, counter);
 		}
 		return 0;
 	}

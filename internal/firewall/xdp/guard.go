@@ -15,8 +15,8 @@ import (
 // nobody stands where a counter would, for what no rule did.
 const nobody = 0xffffffff
 
-// counterNames gives the names of the counters that a policy needs.
-func counterNames(p *firewall.Policy) []string {
+// wantedCounters gives the names of the counters that a policy needs.
+func wantedCounters(p *firewall.Policy) []string {
 	var out []string
 	for _, r := range p.Active() {
 		out = append(out, r.Name)
@@ -104,6 +104,7 @@ func (f *Firewall) startGuard() error {
 	err := loadGuardObjects(&objs, &ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
 		"active": m.Active, "control": m.Control, "allow4": m.Allow4, "allow6": m.Allow6, "bans": m.Bans, "buckets": m.Buckets,
 		"counters": m.Counters, "guards": m.Guards, "drops": m.Drops, "log_paid": m.LogPaid,
+		"marks": m.Marks,
 	}})
 	if err != nil {
 		return fmt.Errorf("loading the guard (the rest of the policy is in use): %w", err)

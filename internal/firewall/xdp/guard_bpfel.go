@@ -37,6 +37,8 @@ type guardFwControl struct {
 	Seed   uint64
 	Blocks uint64
 	LogNs  uint64
+	Marks  uint32
+	Pad    uint32
 }
 
 type guardFwCount struct {
@@ -81,6 +83,11 @@ type guardLpm6 struct {
 	Addr [16]uint8
 }
 
+type guardMarks struct {
+	_  structs.HostLayout
+	At [262144]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -95,6 +102,7 @@ const (
 	guardMapDrops    = "drops"
 	guardMapGuards   = "guards"
 	guardMapLogPaid  = "log_paid"
+	guardMapMarks    = "marks"
 	guardProgFwGuard = "fw_guard"
 )
 
@@ -157,6 +165,7 @@ type guardMapSpecs struct {
 	Drops    *ebpf.MapSpec `ebpf:"drops"`
 	Guards   *ebpf.MapSpec `ebpf:"guards"`
 	LogPaid  *ebpf.MapSpec `ebpf:"log_paid"`
+	Marks    *ebpf.MapSpec `ebpf:"marks"`
 }
 
 // guardVariableSpecs contains global variables before they are loaded into the kernel.
@@ -195,6 +204,7 @@ type guardMaps struct {
 	Drops    *ebpf.Map `ebpf:"drops"`
 	Guards   *ebpf.Map `ebpf:"guards"`
 	LogPaid  *ebpf.Map `ebpf:"log_paid"`
+	Marks    *ebpf.Map `ebpf:"marks"`
 }
 
 func (m *guardMaps) Close() error {
@@ -209,6 +219,7 @@ func (m *guardMaps) Close() error {
 		m.Drops,
 		m.Guards,
 		m.LogPaid,
+		m.Marks,
 	)
 }
 

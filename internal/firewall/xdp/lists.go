@@ -171,7 +171,10 @@ func (f *Firewall) Ban(p netip.Prefix, d time.Duration) error {
 	if !p.IsSingleIP() {
 		flag |= flagBanNet
 	}
-	return f.put(f.objs.Bans, key, flag, p, d)
+	if err := f.put(f.objs.Bans, key, flag, p, d); err != nil {
+		return err
+	}
+	return f.mark(key)
 }
 
 // Unban ends a ban; false means that there was none.
@@ -211,12 +214,9 @@ func (f *Firewall) Bans() ([]Entry, error) {
 	var old []progAddr6
 	it := f.objs.Bans.Iterate()
 	for it.Next(&key, &b) {
-		e := Entry{Prefix: addr6.prefix(key.Addr[:]), Hits: b.Hits, Strikes: b.Strikes, Left: time.Duration(b.Until) - now}
+		e := Entry{Prefix: banned(key.Addr), Hits: b.Hits, Strikes: b.Strikes, Left: time.Duration(b.Until) - now}
 		if b.By != nobody {
 			e.By = names[b.By]
-		}
-		if a := e.Prefix.Addr(); a.Is6() && [8]byte(key.Addr[8:]) == [8]byte{} {
-			e.Prefix = netip.PrefixFrom(a, 64)
 		}
 		switch {
 		case e.Left > 0:
@@ -233,8 +233,20 @@ func (f *Firewall) Bans() ([]Entry, error) {
 			return nil, fmt.Errorf("removing what has expired: %w", err)
 		}
 	}
+	if err := f.sweep(len(out)); err != nil {
+		return nil, err
+	}
 	sortEntries(out)
 	return out, nil
+}
+
+// banned gives what a key of the map of bans stands for.
+func banned(key [16]byte) netip.Prefix {
+	p := addr6.prefix(key[:])
+	if p.Addr().Is6() && [8]byte(key[8:]) == [8]byte{} {
+		return netip.PrefixFrom(p.Addr(), 64)
+	}
+	return p
 }
 
 type keyKind int

@@ -29,6 +29,9 @@ struct lpm6 {
 struct addr6 {
 	u8 addr[16];
 };
+struct marks {
+	u8 at[MARKS];
+};
 
 /* the slot of the policy in use; by itself, so that one store switches */
 TABLE(active, BPF_MAP_TYPE_ARRAY, 1, u32, u32, 0);
@@ -37,6 +40,10 @@ TABLE(allow4, BPF_MAP_TYPE_LPM_TRIE, 65536, struct lpm4, struct fw_block, BPF_F_
 TABLE(allow6, BPF_MAP_TYPE_LPM_TRIE, 65536, struct lpm6, struct fw_block, BPF_F_NO_PREALLOC);
 /* bans are not LRU: a flood of new sources must not push out old ones */
 TABLE(bans, BPF_MAP_TYPE_HASH, 65536, struct addr6, struct fw_ban, BPF_F_NO_PREALLOC);
+/* A byte for each hash of a source that may be banned: most packets are spared the
+ * look-up in the map of bans. One table is read while the other is made anew, since
+ * nothing takes single bytes back. */
+TABLE(marks, BPF_MAP_TYPE_ARRAY, 2, u32, struct marks, BPF_F_MMAPABLE);
 TABLE(buckets, BPF_MAP_TYPE_ARRAY, BUCKETS, u32, u64, 0);
 TABLE(counters, BPF_MAP_TYPE_PERCPU_ARRAY, COUNTERS, u32, struct fw_count, 0);
 TABLE(guards, BPF_MAP_TYPE_ARRAY, 2, u32, struct fw_guards, 0);
@@ -62,6 +69,57 @@ static __always_inline u64 mix(u64 h, u64 v)
 	return h ^ h >> 29;
 }
 
+/* An IPv4 address as the map of bans has it. */
+static __always_inline void map4(struct addr6 *k, const void *v4)
+{
+	k->addr[10] = k->addr[11] = 0xff;
+	__builtin_memcpy(k->addr + 12, v4, 4);
+}
+
+/* Makes the key of the 64 bits of IPv6 that one customer has. */
+static __always_inline void widen(struct addr6 *k)
+{
+	__builtin_memset(k->addr + 8, 0, 8);
+}
+
+static __always_inline u32 mark_of(u64 seed, struct addr6 *k)
+{
+	u64 hi, lo, h;
+
+	__builtin_memcpy(&hi, k->addr, 8);
+	__builtin_memcpy(&lo, k->addr + 8, 8);
+	/* once more, since the last bytes of an address are the highest of a word */
+	h = mix(mix(mix(seed, hi), lo), 0) >> 32;
+	/* the mask must come last: verifiers before 5.11 know no bounds of an xor */
+	asm volatile("" : "+r"(h));
+	return h & (MARKS - 1);
+}
+
+/* Whether a source is on the allow list; blocks says which kinds of entries there are. */
+static __always_inline int allowed4(const void *addr, u64 blocks)
+{
+	struct lpm4 k = { .bits = 32 };
+	struct fw_block *b;
+
+	if (!(blocks & B_ALLOW4))
+		return 0;
+	__builtin_memcpy(k.addr, addr, 4);
+	b = bpf_map_lookup_elem(&allow4, &k);
+	return b && !expired(b);
+}
+
+static __always_inline int allowed6(const void *addr, u64 blocks)
+{
+	struct lpm6 k = { .bits = 128 };
+	struct fw_block *b;
+
+	if (!(blocks & B_ALLOW6))
+		return 0;
+	__builtin_memcpy(k.addr, addr, 16);
+	b = bpf_map_lookup_elem(&allow6, &k);
+	return b && !expired(b);
+}
+
 /* Whether a source has used up its rate: one number a bucket, the time until which
  * what it did is paid for. Sources that share a bucket share a rate; nothing is
  * ever evicted. */
@@ -80,7 +138,7 @@ static __always_inline int charge(u64 seed, u64 a, u64 b, u64 account, u64 cost_
 }
 
 /* Bans a source that is not banned yet, and says so in the log. */
-static __always_inline void ban_source(void *ctx, struct addr6 *k, u64 ns, u32 grow, u32 by, u32 logged)
+static __always_inline void ban_source(void *ctx, struct fw_control *c, struct addr6 *k, u64 ns, u32 grow, u32 by)
 {
 	struct fw_ban b = { .by = by }, *old = bpf_map_lookup_elem(&bans, k);
 	u64 now = bpf_ktime_get_boot_ns();
@@ -98,7 +156,17 @@ static __always_inline void ban_source(void *ctx, struct addr6 *k, u64 ns, u32 g
 		ns = MAX_BAN_NS;
 	b.until = now + ns;
 	/* when the table is full, the frame is dropped all the same */
-	if (!bpf_map_update_elem(&bans, k, &b, BPF_ANY) && logged) {
+	if (bpf_map_update_elem(&bans, k, &b, BPF_ANY))
+		return;
+	/* after the ban itself: whoever makes a table anew sees one or the other */
+	for (u32 i = 0; i < 2; i++) {
+		u32 table = i;
+		struct marks *m = bpf_map_lookup_elem(&marks, &table);
+
+		if (m)
+			m->at[mark_of(c->seed, k)] = 1;
+	}
+	if (c->log_ns) {
 		struct fw_log r = { .time = now, .ban_ns = ns, .counter = by, .strikes = b.strikes, .kind = LOG_BAN };
 
 		__builtin_memcpy(r.addr, k->addr, 16);

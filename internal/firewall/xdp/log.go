@@ -129,10 +129,7 @@ func (l *Log) decode(b []byte) (*Logged, error) {
 		Device: k.Device, Length: k.Length, Unsaid: k.Unsaid, Frame: b[size:min(len(b), size+int(k.Captured))],
 	}
 	if k.BanNs > 0 {
-		out.Source = addr6.prefix(k.Addr[:])
-		if a := out.Source.Addr(); a.Is6() && [8]byte(k.Addr[8:]) == [8]byte{} {
-			out.Source = netip.PrefixFrom(a, 64)
-		}
+		out.Source = banned(k.Addr)
 	}
 	if k.Counter == nobody {
 		return out, nil

@@ -41,6 +41,8 @@ type progFwConfig struct {
 	NoPort        [2]uint32
 	Prefixes      [2]uint32
 	Ports         uint32
+	Named         uint32
+	Direct        uint32
 	Protocols     [256]uint32
 	DefaultAction uint8
 	Malformed     uint8
@@ -53,6 +55,8 @@ type progFwControl struct {
 	Seed   uint64
 	Blocks uint64
 	LogNs  uint64
+	Marks  uint32
+	Pad    uint32
 }
 
 type progFwCount struct {
@@ -189,6 +193,11 @@ type progLpm6 struct {
 	Addr [16]uint8
 }
 
+type progMarks struct {
+	_  structs.HostLayout
+	At [262144]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -210,6 +219,7 @@ const (
 	progMapFrames    = "frames"
 	progMapGuards    = "guards"
 	progMapLogPaid   = "log_paid"
+	progMapMarks     = "marks"
 	progMapNames     = "names"
 	progMapNear4     = "near4"
 	progMapPorts     = "ports"
@@ -221,6 +231,7 @@ const (
 	progMapTries     = "tries"
 	progProgFwEntry  = "fw_entry"
 	progProgFwMatch  = "fw_match"
+	progVarHasCoarse = "has_coarse"
 	progVarHasFrags  = "has_frags"
 	progVarPosition  = "position"
 	progVarTypeLog   = "type_log"
@@ -294,6 +305,7 @@ type progMapSpecs struct {
 	Frames    *ebpf.MapSpec `ebpf:"frames"`
 	Guards    *ebpf.MapSpec `ebpf:"guards"`
 	LogPaid   *ebpf.MapSpec `ebpf:"log_paid"`
+	Marks     *ebpf.MapSpec `ebpf:"marks"`
 	Names     *ebpf.MapSpec `ebpf:"names"`
 	Near4     *ebpf.MapSpec `ebpf:"near4"`
 	Ports     *ebpf.MapSpec `ebpf:"ports"`
@@ -309,10 +321,11 @@ type progMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
-	HasFrags *ebpf.VariableSpec `ebpf:"has_frags"`
-	Position *ebpf.VariableSpec `ebpf:"position"`
-	TypeLog  *ebpf.VariableSpec `ebpf:"type_log"`
-	TypeRule *ebpf.VariableSpec `ebpf:"type_rule"`
+	HasCoarse *ebpf.VariableSpec `ebpf:"has_coarse"`
+	HasFrags  *ebpf.VariableSpec `ebpf:"has_frags"`
+	Position  *ebpf.VariableSpec `ebpf:"position"`
+	TypeLog   *ebpf.VariableSpec `ebpf:"type_log"`
+	TypeRule  *ebpf.VariableSpec `ebpf:"type_rule"`
 }
 
 // progObjects contains all objects after they have been loaded into the kernel.
@@ -352,6 +365,7 @@ type progMaps struct {
 	Frames    *ebpf.Map `ebpf:"frames"`
 	Guards    *ebpf.Map `ebpf:"guards"`
 	LogPaid   *ebpf.Map `ebpf:"log_paid"`
+	Marks     *ebpf.Map `ebpf:"marks"`
 	Names     *ebpf.Map `ebpf:"names"`
 	Near4     *ebpf.Map `ebpf:"near4"`
 	Ports     *ebpf.Map `ebpf:"ports"`
@@ -382,6 +396,7 @@ func (m *progMaps) Close() error {
 		m.Frames,
 		m.Guards,
 		m.LogPaid,
+		m.Marks,
 		m.Names,
 		m.Near4,
 		m.Ports,
@@ -398,10 +413,11 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
-	HasFrags *ebpf.Variable `ebpf:"has_frags"`
-	Position *ebpf.Variable `ebpf:"position"`
-	TypeLog  *ebpf.Variable `ebpf:"type_log"`
-	TypeRule *ebpf.Variable `ebpf:"type_rule"`
+	HasCoarse *ebpf.Variable `ebpf:"has_coarse"`
+	HasFrags  *ebpf.Variable `ebpf:"has_frags"`
+	Position  *ebpf.Variable `ebpf:"position"`
+	TypeLog   *ebpf.Variable `ebpf:"type_log"`
+	TypeRule  *ebpf.Variable `ebpf:"type_rule"`
 }
 
 // progPrograms contains all programs after they have been loaded into the kernel.
