@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/observe/top"
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
+	"github.com/spf13/cobra"
+)
+
+// topOutput says how the tables are shown, and how many.
+type topOutput struct {
+	interval, length time.Duration
+	count, rows      int
+	json             bool
+}
+
+func topCommand() *cobra.Command {
+	var o top.Options
+	out := topOutput{interval: 2 * time.Second, rows: 20}
+	var cgroup string
+	var views strings.Builder
+	for _, v := range top.Views() {
+		fmt.Fprintf(&views, "  %-8s %s\n", v.Name, v.Doc)
+	}
+	cmd := &cobra.Command{
+		Use: "top VIEW", Short: "what processes use and wait for, again each interval",
+		Long: `Sums up in the kernel what happens in each interval and shows it as a table: on
+a terminal in place, into a pipe one below the other. Views:
+
+` + wrapKinds(views.String()) + `
+It ends when interrupted, or after --count or --for. All programs are at
+tracepoints. The last line says which, what was lost, and what it cost.`,
+		Example: "  bearcat top cpu\n  bearcat top cpu --sort INV/s --rows 5\n  bearcat top cpu --pid 4242 --interval 1s --count 10 --json",
+		Args:    usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if o.View, err = topView(args[0]); err != nil {
+				return usageError{err}
+			}
+			if err := out.check(); err != nil {
+				return usageError{err}
+			}
+			if o.Sort, err = topColumn(o.View, o.Sort); err != nil {
+				return usageError{err}
+			}
+			o.Scope = kernel.HostScope()
+			if cgroup != "" {
+				if o.Scope, err = kernel.CgroupScope(cgroup); err != nil {
+					return err
+				}
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			if out.length > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, out.length)
+				defer cancel()
+			}
+			return out.run(ctx, cmd.OutOrStdout(), o)
+		},
+	}
+	fl := cmd.Flags()
+	fl.DurationVar(&out.interval, "interval", out.interval, "how long to sum up for a table")
+	fl.IntVar(&out.count, "count", 0, "end after this many tables; 0 for no end")
+	fl.DurationVar(&out.length, "for", 0, "end after this time; 0 for no end")
+	fl.StringVar(&o.Sort, "sort", "", "sort by this `COLUMN`, numbers from the largest down")
+	fl.Uint32Var(&o.Pid, "pid", 0, "of one `PROCESS` with all its threads")
+	fl.StringVar(&o.Comm, "comm", "", "of threads or processes with this `NAME`")
+	fl.StringVar(&cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	fl.IntVar(&out.rows, "rows", out.rows, "print this many lines; 0 for all")
+	fl.BoolVar(&out.json, "json", false, "print a JSON object for each interval, with all lines")
+	return cmd
+}
+
+func topView(name string) (top.View, error) {
+	if v, ok := top.ViewNamed(name); ok {
+		return v, nil
+	}
+	var names []string
+	for _, v := range top.Views() {
+		names = append(names, v.Name)
+	}
+	if near := event.Nearest(name, names); near != "" {
+		return top.View{}, fmt.Errorf("there is no view %q: did you mean %s?", name, near)
+	}
+	return top.View{}, fmt.Errorf("there is no view %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// topColumn finds the column that is meant, in whatever case it is written.
+func topColumn(v top.View, name string) (string, error) {
+	if name == "" {
+		return v.Columns[0], nil
+	}
+	for _, c := range v.Columns {
+		if strings.EqualFold(c, name) {
+			return c, nil
+		}
+	}
+	return "", fmt.Errorf("top %s has no column %q to sort by: there are %s", v.Name, name, strings.Join(v.Columns, ", "))
+}
+
+func (t *topOutput) check() error {
+	switch {
+	case t.interval < 100*time.Millisecond:
+		return fmt.Errorf("--interval %s is too short: 100ms is the least", t.interval)
+	case t.count < 0:
+		return fmt.Errorf("--count %d is no number of tables", t.count)
+	case t.rows < 0:
+		return fmt.Errorf("--rows %d is no number of lines", t.rows)
+	case t.length < 0:
+		return fmt.Errorf("--for %s is no time to look", t.length)
+	}
+	return nil
+}
+
+// run writes table after table. The last one may be shorter than the others.
+func (t *topOutput) run(ctx context.Context, w io.Writer, o top.Options) error {
+	watched, err := top.Open(o)
+	if err != nil {
+		return err
+	}
+	defer watched.Close()
+	live := isTerminal(w) && !t.json
+	for n := 0; (t.count == 0 || n < t.count) && ctx.Err() == nil; n++ {
+		f, err := watched.Next(ctx, t.interval)
+		if err != nil {
+			return err
+		}
+		if t.json {
+			err = writeHostJSON(w, f)
+		} else {
+			err = t.write(w, f, live)
+		}
+		if errors.Is(err, syscall.EPIPE) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := file.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// clearScreen goes to the upper left corner and removes what is there.
+const clearScreen = "\x1b[H\x1b[2J"
+
+func (t *topOutput) write(w io.Writer, f *top.Frame, live bool) error {
+	var b strings.Builder
+	if live {
+		b.WriteString(clearScreen)
+	}
+	fmt.Fprintf(&b, "%s top %s", f.Time.Format("15:04:05"), f.View)
+	if f.Host != "" {
+		fmt.Fprintf(&b, ": %s", f.Host)
+	}
+	b.WriteByte('\n')
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, strings.Join(f.Columns, "\t"))
+	shown := f.Cells
+	if t.rows > 0 && len(shown) > t.rows {
+		shown = shown[:t.rows]
+	}
+	for _, row := range shown {
+		cells := make([]string, len(row))
+		for i, c := range row {
+			cells[i] = termtext.String(c)
+		}
+		fmt.Fprintln(table, strings.Join(cells, "\t"))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if n := len(f.Cells) - len(shown); n > 0 {
+		fmt.Fprintf(&b, "and %d lines more: --rows 0 prints all\n", n)
+	}
+	b.WriteString(topFooter(f))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func topFooter(f *top.Frame) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%.1f s from %s; lost %d", f.Took, strings.Join(f.Sources, ", "), f.Lost)
+	if f.Missed > 0 {
+		fmt.Fprintf(&b, ", skipped by the kernel %d", f.Missed)
+	}
+	if f.BPF > 0 {
+		fmt.Fprintf(&b, "; the programs took %s, %.2f%% of a processor", nanoseconds(uint64(f.BPF)), 100*f.BPF.Seconds()/max(f.Took, 0.001))
+	}
+	fmt.Fprintf(&b, "; bearcat itself %s\n\n", nanoseconds(uint64(f.Own)))
+	return b.String()
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Running, waiting to run, switches and migrations, and who ran while one waited.
+ */
+#ifndef BEARCAT_TOP_CPU_H
+#define BEARCAT_TOP_CPU_H
+
+/* Defined before this is included: wanted(), key_of(), now_in(), the constants. */
+
+/* Four slots for each power of two of nanoseconds; the last is for all above. */
+#define SUB 4
+#define SLOTS 160
+#define RUNS 8 /* that are remembered of a processor */
+#define PAIRS 16384
+
+struct cpu_stat {
+	u64 on;
+	u64 wait;
+	u64 voluntary;
+	u64 involuntary;
+	u64 migrations;
+	char comm[16];
+	u32 slot[SLOTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ENTRIES);
+	__type(key, struct who);
+	__type(value, struct cpu_stat);
+} cpu SEC(".maps");
+
+/* An empty entry to begin from, which is too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct cpu_stat);
+} empty SEC(".maps");
+
+/* Since when a thread waits for a processor. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TASKS);
+	__type(key, u32);
+	__type(value, u64);
+} waiting SEC(".maps");
+
+struct pair_key {
+	u64 id; /* who waited */
+	u32 epoch;
+	u32 tgid; /* who ran */
+};
+
+struct pair {
+	u64 ns;
+	char comm[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, PAIRS);
+	__type(key, struct pair_key);
+	__type(value, struct pair);
+} pairs SEC(".maps");
+
+/* A stretch in which a processor ran one process. User space adds what the last has run
+ * up to an interval's end. */
+struct run {
+	u64 from;
+	u64 to;
+	u64 id;
+	u32 tgid;
+	u32 wanted;
+	char comm[16];
+};
+
+struct runs {
+	struct run now; /* since from; to is not known yet */
+	struct run past[RUNS];
+	u32 next;
+	u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct runs);
+} cpu_runs SEC(".maps");
+
+struct task_struct___new {
+	unsigned int __state;
+} __attribute__((preserve_access_index));
+
+struct task_struct___old {
+	long state;
+} __attribute__((preserve_access_index));
+
+/* 5.14 renamed the state (commit 2f064a59a11f "sched: Change task_struct::state"). */
+static __always_inline bool runnable(struct task_struct *t)
+{
+	if (bpf_core_field_exists(((struct task_struct___new *)0)->__state))
+		return BPF_CORE_READ((struct task_struct___new *)t, __state) == 0;
+	return BPF_CORE_READ((struct task_struct___old *)t, state) == 0;
+}
+
+static __always_inline u32 slot_of(u64 ns)
+{
+	u32 log = 0, v;
+
+	if (ns < SUB)
+		return ns;
+	if (ns >> 32) {
+		log = 32;
+		v = ns >> 32;
+	} else {
+		v = ns;
+	}
+	if (v >> 16) {
+		log += 16;
+		v >>= 16;
+	}
+	if (v >> 8) {
+		log += 8;
+		v >>= 8;
+	}
+	if (v >> 4) {
+		log += 4;
+		v >>= 4;
+	}
+	if (v >> 2) {
+		log += 2;
+		v >>= 2;
+	}
+	log += v >> 1;
+	return log * SUB + ((ns >> (log - 2)) & (SUB - 1));
+}
+
+static __always_inline struct cpu_stat *stat_of(struct who *key, struct task_struct *t)
+{
+	struct cpu_stat *s = bpf_map_lookup_elem(&cpu, key), *none;
+	u32 zero = 0;
+
+	if (s)
+		return s;
+	none = bpf_map_lookup_elem(&empty, &zero);
+	if (!none)
+		return NULL;
+	bpf_map_update_elem(&cpu, key, none, BPF_NOEXIST);
+	s = bpf_map_lookup_elem(&cpu, key);
+	if (!s)
+		count_lost(LOST_ENTRY);
+	else
+		name_of(s->comm, BPF_CORE_READ(t, group_leader));
+	return s;
+}
+
+static __always_inline void begin_wait(struct task_struct *t, u64 now)
+{
+	u32 pid = BPF_CORE_READ(t, pid);
+
+	if (bpf_map_update_elem(&waiting, &pid, &now, BPF_ANY))
+		count_lost(LOST_TASK);
+}
+
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(cpu_wakeup, struct task_struct *p)
+{
+	if (wanted(p))
+		begin_wait(p, bpf_ktime_get_ns());
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(cpu_wakeup_new, struct task_struct *p)
+{
+	if (wanted(p))
+		begin_wait(p, bpf_ktime_get_ns());
+	return 0;
+}
+
+SEC("tp_btf/sched_migrate_task")
+int BPF_PROG(cpu_migrate, struct task_struct *p)
+{
+	struct interval *in = now_in();
+	struct who key = {};
+	struct cpu_stat *s;
+
+	if (!in || !wanted(p))
+		return 0;
+	key_of(&key, p, in->epoch);
+	s = stat_of(&key, p);
+	if (s)
+		__sync_fetch_and_add(&s->migrations, 1);
+	return 0;
+}
+
+/* Of those that ran on this processor since a task began to wait, the one that ran the
+ * longest is charged with that time. */
+static __always_inline void blame(struct runs *r, struct who *who, u64 since)
+{
+	struct pair_key key = { .id = who->id, .epoch = who->epoch };
+	struct pair none = {}, *p;
+	u64 most = 0, from, ns;
+	u32 best = 0;
+
+	for (u32 i = 0; i < RUNS; i++) {
+		from = r->past[i].from > since ? r->past[i].from : since;
+		if (r->past[i].to <= from)
+			continue;
+		ns = r->past[i].to - from;
+		if (ns > most) {
+			most = ns;
+			best = i;
+		}
+	}
+	best &= RUNS - 1;
+	if (!most || !r->past[best].tgid) /* it was idle: nobody's fault */
+		return;
+	key.tgid = r->past[best].tgid;
+	p = bpf_map_lookup_elem(&pairs, &key);
+	if (!p) {
+		__builtin_memcpy(none.comm, r->past[best].comm, sizeof(none.comm));
+		bpf_map_update_elem(&pairs, &key, &none, BPF_NOEXIST);
+		p = bpf_map_lookup_elem(&pairs, &key);
+		if (!p) {
+			count_lost(LOST_PAIR);
+			return;
+		}
+	}
+	__sync_fetch_and_add(&p->ns, most);
+}
+
+/* The one that leaves the processor: how long it ran, and whether it wanted to go. */
+static __always_inline void leave(struct runs *r, struct task_struct *prev, bool preempt, struct interval *in, u64 now)
+{
+	bool stays = preempt || runnable(prev);
+	struct who key = {};
+	struct cpu_stat *s;
+	u64 from = r->now.from;
+
+	if (!wanted(prev))
+		return;
+	key_of(&key, prev, in->epoch);
+	s = stat_of(&key, prev);
+	if (!s)
+		return;
+	if (from < in->began) /* what came before is in the last interval */
+		from = in->began;
+	if (r->now.from && now > from)
+		__sync_fetch_and_add(&s->on, now - from);
+	if (stays) {
+		__sync_fetch_and_add(&s->involuntary, 1);
+		begin_wait(prev, now);
+	} else {
+		__sync_fetch_and_add(&s->voluntary, 1);
+	}
+}
+
+/* The one that comes: how long it waited, and for whom. */
+static __always_inline void arrive(struct runs *r, struct task_struct *next, struct interval *in, u64 now)
+{
+	u32 pid = BPF_CORE_READ(next, pid), slot;
+	u64 *at = bpf_map_lookup_elem(&waiting, &pid), since;
+	struct who key = {};
+	struct cpu_stat *s;
+
+	if (!at)
+		return;
+	since = *at;
+	*at = 0; /* a refused delete must not count it again */
+	bpf_map_delete_elem(&waiting, &pid);
+	if (!since || now <= since)
+		return;
+	key_of(&key, next, in->epoch);
+	s = stat_of(&key, next);
+	if (!s)
+		return;
+	slot = slot_of(now - since);
+	if (slot >= SLOTS)
+		slot = SLOTS - 1;
+	/* the compiler may know that it is in range and leave the check out, which the
+	 * verifier needs */
+	asm volatile("" : "+r"(slot));
+	if (slot >= SLOTS)
+		return;
+	__sync_fetch_and_add(&s->slot[slot], 1);
+	__sync_fetch_and_add(&s->wait, now - since);
+	blame(r, &key, since);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(cpu_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	u64 now = bpf_ktime_get_ns();
+	struct interval *in = now_in();
+	struct runs *r;
+	u32 zero = 0, at;
+
+	r = bpf_map_lookup_elem(&cpu_runs, &zero);
+	if (!in || !r)
+		return 0;
+	leave(r, prev, preempt, in, now);
+	if (r->now.from) {
+		at = r->next & (RUNS - 1);
+		r->next++;
+		r->now.to = now;
+		r->past[at] = r->now;
+	}
+	if (BPF_CORE_READ(next, pid))
+		arrive(r, next, in, now);
+	r->now.from = now;
+	r->now.tgid = BPF_CORE_READ(next, tgid);
+	r->now.wanted = wanted(next);
+	r->now.id = r->now.tgid;
+	if (r->now.wanted && by_cgroup)
+		r->now.id = BPF_CORE_READ(next, cgroups, dfl_cgrp, kn, id);
+	name_of(r->now.comm, BPF_CORE_READ(next, group_leader));
+	return 0;
+}
+
+const struct cpu_stat *unused_cpu __attribute__((unused));
+const struct pair_key *unused_pair_key __attribute__((unused));
+const struct pair *unused_pair __attribute__((unused));
+const struct runs *unused_runs __attribute__((unused));
+
+#endif

@@ -1,0 +1,96 @@
+package top
+
+import (
+	"context"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bearcat-hids/bearcat/test/kernel/guest"
+)
+
+// burner starts a program that only computes, on processor 0.
+func burner(t *testing.T) uint32 {
+	t.Helper()
+	runtime.LockOSThread() // the child ends with this thread
+	t.Cleanup(runtime.UnlockOSThread)
+	cmd := exec.Command("sh", "-c", "while :; do :; done")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	var set unix.CPUSet
+	set.Set(0)
+	if err := unix.SchedSetaffinity(cmd.Process.Pid, &set); err != nil {
+		t.Fatal(err)
+	}
+	return uint32(cmd.Process.Pid)
+}
+
+// twoBurners looks at two processes until an interval holds both.
+func twoBurners(t *testing.T, a, b uint32) (first, second CPU) {
+	t.Helper()
+	v, _ := ViewNamed("cpu")
+	var watched [2]*Top
+	for i, pid := range []uint32{a, b} {
+		w, err := Open(Options{View: v, Pid: pid})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		watched[i] = w
+	}
+	var rows [2]CPU
+	for i, w := range watched {
+		f, err := w.Next(context.Background(), []time.Duration{4 * time.Second, 0}[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, ok := f.Rows.([]CPU)
+		if !ok || len(all) != 1 || all[0].Pid != []uint32{a, b}[i] || f.Lost > 0 {
+			t.Fatalf("%+v", f)
+		}
+		rows[i] = all[0]
+		t.Logf("%+v blame %s, programs %s", rows[i], rows[i].Blame, f.BPF)
+	}
+	return rows[0], rows[1]
+}
+
+// TestTwoBurners has two programs want the same processor: they share it evenly, are put
+// off it without wanting to, and each waits for the other. Once one is nicer by five, it
+// has a quarter: weights are 335 to 1024.
+func TestTwoBurners(t *testing.T) {
+	guest.NeedKernel(t)
+	a, b := burner(t), burner(t)
+	share := func(x, y CPU) float64 { return x.On / (x.On + y.On) }
+	x, y := twoBurners(t, a, b)
+	if s := share(x, y); s < 0.4 || s > 0.6 {
+		t.Errorf("the first has %.2f of what both have, want a half", s)
+	}
+	for _, r := range []CPU{x, y} {
+		if r.Involuntary < 5*r.Voluntary || r.Involuntary == 0 {
+			t.Errorf("%.1f voluntary switches and %.1f others", r.Voluntary, r.Involuntary)
+		}
+		if r.WaitP99 < r.WaitP50 || r.WaitP50 == 0 {
+			t.Errorf("waits of %d and %d", r.WaitP50, r.WaitP99)
+		}
+	}
+	if x.Blame == nil || x.Blame.Pid != b || y.Blame == nil || y.Blame.Pid != a {
+		t.Errorf("they blame %s and %s, want each other", x.Blame, y.Blame)
+	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, int(b), 5); err != nil {
+		t.Fatal(err)
+	}
+	x, y = twoBurners(t, a, b)
+	if s := share(x, y); s < 0.66 || s > 0.84 {
+		t.Errorf("the first has %.2f of what both have, want three quarters", s)
+	}
+}

@@ -1,0 +1,313 @@
+// Package top sums up, an interval at a time, what processes use of the host and what
+// they suffer, such as processors and waiting for them; each such table is a view.
+//
+// In come a view and a filter; out comes a table for each interval. The summing up is
+// done in the kernel, by programs at tracepoints, and the filter is decided there.
+// `bearcat top` calls it.
+package top
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+)
+
+// View is a table that is made again each interval.
+type View struct {
+	Name string
+	// Doc is what it shows.
+	Doc string
+	// Columns are those that it can be sorted by, the usual one first.
+	Columns  []string
+	programs []string
+	read     func(t *Top, f *Frame) error
+}
+
+// Views lists the views.
+func Views() []View {
+	return []View{
+		{"cpu", "processes: running, waiting to run, switches, and who ran instead", columnsOf(cpuColumns),
+			[]string{"cpu_wakeup", "cpu_wakeup_new", "cpu_migrate", "cpu_switch"}, readCPU},
+	}
+}
+
+// ViewNamed finds a view.
+func ViewNamed(name string) (View, bool) {
+	for _, v := range Views() {
+		if v.Name == name {
+			return v, true
+		}
+	}
+	return View{}, false
+}
+
+// Options say what to look at.
+type Options struct {
+	View View
+	// Pid chooses a process with its threads, Comm those whose thread or process has
+	// the name; 0 and "" for all.
+	Pid  uint32
+	Comm string
+	// Scope may be a control group, with those below it.
+	Scope kernel.Scope
+	// Sort is the column to sort by; "" for the view's first.
+	Sort string
+}
+
+// commMax is what the kernel keeps of a name.
+const commMax = 15
+
+// Frame is the table of one interval.
+type Frame struct {
+	View string    `json:"view"`
+	Time time.Time `json:"time"`
+	// Took is how long the interval was.
+	Took float64 `json:"took_s"`
+	// Host is what is true of the host as a whole.
+	Host string `json:"host,omitempty"`
+	// Rows are the view's own, sorted.
+	Rows any `json:"rows"`
+	// Columns and Cells are the same as text.
+	Columns []string   `json:"-"`
+	Cells   [][]string `json:"-"`
+	// Lost counts what was not summed up for want of room, Missed calls of the
+	// programs that the kernel skipped, both in this interval.
+	Lost   uint64 `json:"lost"`
+	Missed uint64 `json:"missed"`
+	// BPF is the time that the programs took, where the kernel counts it, and Own what
+	// Bearcat itself used of a processor meanwhile.
+	BPF     time.Duration `json:"bpf_ns"`
+	Own     time.Duration `json:"own_ns"`
+	Sources []string      `json:"sources"`
+}
+
+// Top runs the programs of one view.
+type Top struct {
+	o       Options
+	coll    *ebpf.Collection
+	links   []link.Link
+	stats   interface{ Close() error }
+	sources []string
+
+	epoch uint32
+	// began and ended are the last interval's bounds, on the kernel's monotonic clock.
+	began, ended uint64
+	// before is what had been counted at the end of the last interval.
+	before struct {
+		lost, missed uint64
+		bpf, own     time.Duration
+	}
+}
+
+// check refuses what cannot be.
+func (o *Options) check() error {
+	if len(o.Comm) > commMax {
+		return fmt.Errorf("%q is longer than the %d bytes that the kernel keeps of a name", o.Comm, commMax)
+	}
+	if o.Sort == "" {
+		o.Sort = o.View.Columns[0]
+	}
+	if !slices.Contains(o.View.Columns, o.Sort) {
+		return fmt.Errorf("top %s has no column %q to sort by: there are %s", o.View.Name, o.Sort, strings.Join(o.View.Columns, ", "))
+	}
+	if o.Pid == 0 {
+		return nil
+	}
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", o.Pid)); err != nil {
+		return fmt.Errorf("there is no process %d to look at: %w", o.Pid, err)
+	}
+	return nil
+}
+
+// Open starts the programs, and with them the first interval.
+func Open(o Options) (*Top, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	t := &Top{o: o}
+	if err := t.load(); err != nil {
+		return nil, err
+	}
+	// the kernel counts the programs' time only while somebody asks for it
+	if stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err == nil {
+		t.stats = stats
+	}
+	for name, p := range t.coll.Programs {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		if err != nil {
+			t.Close()
+			return nil, fmt.Errorf("attaching the program %s of top %s: %w", name, o.View.Name, err)
+		}
+		t.links = append(t.links, l)
+	}
+	if err := t.turn(); err != nil {
+		t.Close()
+		return nil, err
+	}
+	t.before.own = ownTime()
+	return t, nil
+}
+
+// Close removes the programs.
+func (t *Top) Close() {
+	for _, l := range t.links {
+		_ = l.Close()
+	}
+	if t.stats != nil {
+		_ = t.stats.Close()
+	}
+	t.coll.Close()
+}
+
+// Next waits for an interval to pass, or for the end of ctx, and tells what it held. An
+// interval that is cut short is told too.
+func (t *Top) Next(ctx context.Context, interval time.Duration) (*Frame, error) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(interval):
+	}
+	if err := t.turn(); err != nil {
+		return nil, err
+	}
+	f := &Frame{View: t.o.View.Name, Time: time.Now(), Took: float64(t.ended-t.began) / 1e9, Sources: t.sources}
+	if err := t.o.View.read(t, f); err != nil {
+		return nil, err
+	}
+	return f, t.account(f)
+}
+
+// turn ends the interval and begins the next one.
+func (t *Top) turn() error {
+	t.epoch++
+	t.began, t.ended = t.ended, monotonic()
+	if err := t.coll.Maps["intervals"].Put(uint32(0), progInterval{Began: t.ended, Epoch: t.epoch}); err != nil {
+		return fmt.Errorf("beginning an interval: %w", err)
+	}
+	return nil
+}
+
+// account adds to a frame what it cost and what it lacks.
+func (t *Top) account(f *Frame) error {
+	was := t.before
+	t.before.lost, t.before.missed, t.before.bpf = 0, 0, 0
+	lost := t.coll.Maps["lost"]
+	for i := range lost.MaxEntries() {
+		var n uint64
+		if err := lost.Lookup(i, &n); err != nil {
+			return fmt.Errorf("reading what was lost: %w", err)
+		}
+		t.before.lost += n
+	}
+	for _, p := range t.coll.Programs {
+		if st, err := p.Stats(); err == nil {
+			t.before.bpf += st.Runtime
+			t.before.missed += st.RecursionMisses
+		}
+	}
+	t.before.own = ownTime()
+	f.Lost, f.Missed = t.before.lost-was.lost, t.before.missed-was.missed
+	f.BPF, f.Own = t.before.bpf-was.bpf, t.before.own-was.own
+	return nil
+}
+
+func (t *Top) load() error {
+	spec, err := loadProg()
+	if err != nil {
+		return fmt.Errorf("reading the programs of top: %w", err)
+	}
+	for name, p := range spec.Programs {
+		if !slices.Contains(t.o.View.programs, name) {
+			delete(spec.Programs, name)
+			continue
+		}
+		t.sources = append(t.sources, p.AttachTo)
+	}
+	slices.Sort(t.sources)
+	var comm [16]uint8
+	copy(comm[:], t.o.Comm)
+	values := map[string]any{"only_tgid": t.o.Pid, "own": uint32(os.Getpid()), "only_comm": comm, "only_comm_len": uint32(len(t.o.Comm))}
+	if s := t.o.Scope; s.Kind == kernel.ScopeCgroup {
+		values["scope_kind"], values["scope_cgroup"], values["scope_subsys"] = uint32(s.Kind), s.CgroupID, int32(s.Subsys)
+	}
+	for name, v := range values {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return fmt.Errorf("setting the programs' constant %s: %w", name, err)
+		}
+	}
+	tr, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
+	if err != nil {
+		return err
+	}
+	defer tr.Close()
+	if t.coll, err = tr.Load(spec, nil); err != nil {
+		return fmt.Errorf("loading the programs of top %s: %w", t.o.View.Name, errors.New(kernel.Verdict(err)))
+	}
+	return nil
+}
+
+// take gives each entry of a map that belongs to the ended interval, and removes it.
+func take[K, V any](t *Top, name string, epoch func(K) uint32, each func(K, V)) error {
+	var done []K
+	var k K
+	var v V
+	m := t.coll.Maps[name]
+	it := m.Iterate()
+	for it.Next(&k, &v) {
+		e := epoch(k)
+		if e == t.epoch { // it has begun
+			continue
+		}
+		if e+1 == t.epoch { // older ones were added while their interval turned
+			each(k, v)
+		}
+		done = append(done, k)
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("reading the kernel's sums in %s: %w", name, err)
+	}
+	for i := range done {
+		if err := m.Delete(&done[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("removing the kernel's sums in %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func monotonic() uint64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+		return 0
+	}
+	return uint64(ts.Nano())
+}
+
+// ownTime is what this process used of processors so far.
+func ownTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// textOf reads a name as the kernel keeps it.
+func textOf(b [16]int8) string {
+	var out []byte
+	for _, c := range b {
+		if c == 0 {
+			break
+		}
+		out = append(out, byte(c))
+	}
+	return string(out)
+}
