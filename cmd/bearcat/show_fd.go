@@ -250,7 +250,7 @@ func listens(s *event.Socket) bool {
 }
 
 func showSocket(f *taskFlags, _ []string) (answer, error) {
-	s, _, kept, err := files(f)
+	s, all, kept, err := files(f)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func showSocket(f *taskFlags, _ []string) (answer, error) {
 	out := &socketAnswer{Sockets: []sockRow{}}
 	out.Notes = s.Notes
 	t := host.Table{Columns: []string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}}
-	for _, x := range task.Sockets(kept) {
+	for _, x := range task.Sockets(all, kept) {
 		if f.listen && !listens(x.Sock) {
 			continue
 		}

@@ -21,15 +21,22 @@ type Socket struct {
 }
 
 // Sockets joins descriptors to sockets, in the order of family, protocol, ports and
-// addresses. Sockets that no process holds (any more) are not among them.
-func Sockets(files []File) []Socket {
+// addresses. The sockets are those of the files that were kept, and who holds them is
+// looked for in all files. Sockets that no process holds (any more) are not among them.
+func Sockets(all, kept []File) []Socket {
+	wanted := map[uint64]bool{}
+	for _, f := range kept {
+		if f.FD.Sock != nil {
+			wanted[f.FD.Inode()] = true
+		}
+	}
 	at := map[uint64]int{}
 	var out []Socket
-	for _, f := range files {
-		if f.FD.Sock == nil {
+	for _, f := range all {
+		n := f.FD.Inode()
+		if f.FD.Sock == nil || !wanted[n] {
 			continue
 		}
-		n := f.FD.Inode()
 		i, ok := at[n]
 		if !ok {
 			i = len(out)

@@ -165,7 +165,7 @@ func TestFiles(t *testing.T) {
 	}
 	port := uint16(l.Addr().(*net.TCPAddr).Port)
 	var listening, connected, named bool
-	for _, s := range Sockets(all) {
+	for _, s := range Sockets(all, all) {
 		mine := slices.ContainsFunc(s.Holders, func(h Holder) bool { return h.Proc.Pid == uint32(os.Getpid()) })
 		listening = listening || mine && s.Sock.State == "listen" && s.Sock.LocalPort == port && s.Sock.Local == "127.0.0.1"
 		connected = connected || mine && s.Sock.State == "established" && s.Sock.RemotePort == port && s.Sock.Remote == "127.0.0.1"
