@@ -36,10 +36,24 @@ struct net_device___bc {
 
 struct sock_common___bc {
 	possible_net_t___bc skc_net;
+	u16 skc_num;
+	unsigned char skc_state;
+};
+
+struct socket___bc {
+	struct file *file;
 };
 
 struct sock___bc {
 	struct sock_common___bc __sk_common;
+	struct socket___bc *sk_socket;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	u32 fd;
+	struct file *file;
 };
 
 struct sk_buff___bc {
@@ -61,6 +75,9 @@ struct drop_key {
 	u16 port;   /* where to, 0 where there is none */
 	u8 proto;   /* of IP */
 	char dev[15];
+	u32 tgid; /* of the socket's owner, 0 where there is none */
+	char comm[16];
+	u32 pad;
 };
 
 struct drop_count {
@@ -69,6 +86,7 @@ struct drop_count {
 };
 
 const volatile u32 only_net = 0; /* a network namespace's number; 0 for all */
+const volatile u8 has_socket = 0; /* 6.11 gave the tracepoint the socket that a packet was for */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -83,6 +101,16 @@ struct {
 	__type(key, u32);
 	__type(value, u64);
 } lost SEC(".maps");
+
+/* 1 while it counts: the counters of the kernel are read just before. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} on SEC(".maps");
+
+#include "owner.h"
 
 /* The packet's protocol and the port that it goes to, from its own headers. */
 static __always_inline void read_headers(struct drop_key *key, struct sk_buff___bc *skb)
@@ -112,20 +140,22 @@ static __always_inline void read_headers(struct drop_key *key, struct sk_buff___
 	}
 }
 
-static __always_inline int dropped(void *packet, void *location, u32 reason)
+static __always_inline int dropped(void *packet, void *location, u32 reason, void *to)
 {
 	struct sk_buff___bc *skb = packet;
 	struct net_device___bc *dev = BPF_CORE_READ(skb, dev);
 	struct sock___bc *sk = BPF_CORE_READ(skb, sk);
 	struct drop_key key = {};
 	struct drop_count none = {}, *c;
-	u32 zero = 0, net = 0;
+	u32 zero = 0, net = 0, *counts = bpf_map_lookup_elem(&on, &zero);
 	u64 *n;
 
+	if (!counts || !*counts)
+		return 0;
 	if (dev)
 		net = BPF_CORE_READ(dev, nd_net.net, ns.inum);
-	else if (sk)
-		net = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	else if (sk || to)
+		net = BPF_CORE_READ(sk ? sk : (struct sock___bc *)to, __sk_common.skc_net.net, ns.inum);
 	if (only_net && net != only_net)
 		return 0;
 	key.location = (u64)location;
@@ -134,6 +164,7 @@ static __always_inline int dropped(void *packet, void *location, u32 reason)
 	if (dev)
 		bpf_probe_read_kernel_str(key.dev, sizeof(key.dev), (void *)dev + bpf_core_field_offset(struct net_device___bc, name));
 	read_headers(&key, skb);
+	name_owner(&key, to ? to : sk);
 	c = bpf_map_lookup_elem(&drops, &key);
 	if (!c) {
 		bpf_map_update_elem(&drops, &key, &none, BPF_NOEXIST);
@@ -155,11 +186,15 @@ static __always_inline int dropped(void *packet, void *location, u32 reason)
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(drop_why, void *skb, void *location, u32 reason)
 {
-	return dropped(skb, location, reason);
+	void *to = NULL;
+
+	if (has_socket)
+		bpf_probe_read_kernel(&to, sizeof(to), &ctx[3]); /* as a number: it may be joined with other pointers */
+	return dropped(skb, location, reason, to);
 }
 
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(drop_where, void *skb, void *location)
 {
-	return dropped(skb, location, 0);
+	return dropped(skb, location, 0, NULL);
 }

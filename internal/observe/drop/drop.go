@@ -2,7 +2,8 @@
 // which device and what they were, beside the kernel's own counters.
 //
 // In comes a network namespace or none; out comes, after a while, a list of drops.
-// The programs are at the tracepoint kfree_skb. `bearcat drops` calls it.
+// The programs are at kfree_skb, and at the end of the
+// system calls that make and use sockets, for the owners. `bearcat drops` calls it.
 package drop
 
 import (
@@ -10,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +29,10 @@ import (
 type Options struct {
 	// Net is the number of a network namespace; 0 for all.
 	Net uint32
+	// Pid is a process in it, through which its counters are read.
+	Pid uint32
+	// ready is called when all is in place; nil for nothing.
+	ready func()
 }
 
 // Row counts the drops that have everything in common.
@@ -40,15 +46,25 @@ type Row struct {
 	Device string `json:"device,omitempty"`
 	// Proto is "tcp", "udp", "icmp" and so on, or the Ethernet protocol; Port is
 	// where to, 0 where there is none.
-	Proto  string `json:"proto"`
-	Port   uint16 `json:"port,omitempty"`
-	Advice string `json:"advice,omitempty"`
+	Proto string `json:"proto"`
+	Port  uint16 `json:"port,omitempty"`
+	// Pid and Process are of the socket's owner, where the packet had a socket.
+	Pid     uint32 `json:"pid,omitempty"`
+	Process string `json:"process,omitempty"`
+	Advice  string `json:"advice,omitempty"`
+	v6      bool
 }
 
 // Counter is one of the kernel's own counts that rose meanwhile.
 type Counter struct {
 	Name string `json:"name"`
 	Rose uint64 `json:"rose"`
+	// Explained is how much of it is found among the drops, by the reasons or
+	// places in By.
+	Explained uint64   `json:"explained"`
+	By        []string `json:"by,omitempty"`
+	// Parts is how much of it other counters here count too.
+	Parts uint64 `json:"parts,omitempty"`
 }
 
 // Result is what was counted.
@@ -59,6 +75,9 @@ type Result struct {
 	Packets uint64 `json:"packets"`
 	// Counters are those of this network namespace and of the processors.
 	Counters []Counter `json:"counters"`
+	Balance  Balance   `json:"balance"`
+	// Firewall is the packets that Bearcat's firewall dropped, which no socket saw.
+	Firewall uint64 `json:"firewall"`
 	// Lost counts drops that found no room among the groups, Missed calls of the
 	// program that the kernel skipped.
 	Lost   uint64        `json:"lost"`
@@ -67,50 +86,136 @@ type Result struct {
 	Notes  []string      `json:"notes,omitempty"`
 }
 
-// Count runs the program until ctx ends, and reads what it counted.
+// Count runs the programs until ctx ends, and reads what they counted.
 func Count(ctx context.Context, o Options) (*Result, error) {
-	spec, err := loadProg()
-	if err != nil {
-		return nil, fmt.Errorf("reading the program for drops: %w", err)
-	}
 	t, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
 	if err != nil {
 		return nil, err
 	}
 	defer t.Close()
 	r := &Result{Rows: []Row{}, Counters: []Counter{}}
-	name, other := "drop_why", "drop_where"
 	reasons, err := reasonNames(t.Types())
 	if err != nil {
-		name, other = other, name
 		r.Notes = append(r.Notes, "this kernel gives no reasons for drops: look at the place")
 	}
-	delete(spec.Programs, other)
-	if err := spec.Variables["only_net"].Set(o.Net); err != nil {
-		return nil, fmt.Errorf("setting the program's namespace: %w", err)
-	}
-	coll, err := t.Load(spec, nil)
+	coll, err := r.load(t, o, reasons != nil)
 	if err != nil {
-		return nil, fmt.Errorf("loading the program for drops: %w", errors.New(kernel.Verdict(err)))
+		return nil, err
 	}
 	defer coll.Close()
 	if stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err == nil {
 		defer func() { _ = stats.Close() }()
 	}
-	before := counters()
-	l, err := link.AttachTracing(link.TracingOptions{Program: coll.Programs[name]})
-	if err != nil {
-		return nil, fmt.Errorf("attaching the program for drops: %w", err)
+	var links []link.Link
+	defer func() {
+		for _, l := range links {
+			_ = l.Close()
+		}
+	}()
+	for name, p := range coll.Programs {
+		if name == "owner_list" {
+			continue
+		}
+		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		if err != nil {
+			return nil, fmt.Errorf("attaching the program %s for drops: %w", name, err)
+		}
+		links = append(links, l)
+	}
+	if err := listOwners(coll.Programs["owner_list"]); err != nil {
+		r.Notes = append(r.Notes, err.Error())
+	}
+	before := o.counters()
+	if err := coll.Maps["on"].Put(uint32(0), uint32(1)); err != nil {
+		return nil, fmt.Errorf("starting to count drops: %w", err)
 	}
 	begun := time.Now()
-	<-ctx.Done()
-	r.Took = time.Since(begun).Seconds()
-	if st, err := coll.Programs[name].Stats(); err == nil {
-		r.BPF, r.Missed = st.Runtime, st.RecursionMisses
+	if o.ready != nil {
+		o.ready()
 	}
-	_ = l.Close()
-	r.Counters = rose(before, counters())
-	return r, r.read(coll, reasons)
+	<-ctx.Done()
+	if err := coll.Maps["on"].Put(uint32(0), uint32(0)); err != nil {
+		return nil, fmt.Errorf("ending to count drops: %w", err)
+	}
+	after := o.counters()
+	r.Took = time.Since(begun).Seconds()
+	for _, p := range coll.Programs {
+		if st, err := p.Stats(); err == nil {
+			r.BPF, r.Missed = r.BPF+st.Runtime, r.Missed+st.RecursionMisses
+		}
+	}
+	if err := r.read(coll, reasons); err != nil {
+		return nil, err
+	}
+	r.Counters = rose(before, after)
+	r.balance()
+	return r, nil
+}
+
+// load loads the programs that this kernel has an occasion for.
+func (r *Result) load(t *kernel.Transport, o Options, reasons bool) (*ebpf.Collection, error) {
+	spec, err := loadProg()
+	if err != nil {
+		return nil, fmt.Errorf("reading the programs for drops: %w", err)
+	}
+	all, err := t.Types().Kernel()
+	if err != nil {
+		return nil, fmt.Errorf("reading the kernel's types: %w", err)
+	}
+	if reasons {
+		delete(spec.Programs, "drop_where")
+	} else {
+		delete(spec.Programs, "drop_why")
+	}
+	if arguments(all, "udp_fail_queue_rcv_skb") == 0 {
+		delete(spec.Programs, "owner_full")
+	}
+	hasSocket := uint8(0)
+	if arguments(all, "kfree_skb") >= 4 { // packet, place, reason, socket
+		hasSocket = 1
+	}
+	for name, v := range map[string]any{"only_net": o.Net, "has_socket": hasSocket} {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return nil, fmt.Errorf("setting the programs' constant %s: %w", name, err)
+		}
+	}
+	coll, err := t.Load(spec, nil)
+	if err != nil {
+		return nil, fmt.Errorf("loading the programs for drops: %w", errors.New(kernel.Verdict(err)))
+	}
+	return coll, nil
+}
+
+// arguments is how many a tracepoint has, 0 where there is no such tracepoint.
+func arguments(all *btf.Spec, name string) int {
+	var def *btf.Typedef
+	if all.TypeByName("btf_trace_"+name, &def) != nil {
+		return 0
+	}
+	if p, ok := def.Type.(*btf.Pointer); ok {
+		if f, ok := p.Target.(*btf.FuncProto); ok {
+			return len(f.Params) - 1 // the first is the tracepoint's own
+		}
+	}
+	return 0
+}
+
+// listOwners has the programs learn whose the sockets are that are there already.
+func listOwners(p *ebpf.Program) error {
+	it, err := link.AttachIter(link.IterOptions{Program: p})
+	if err != nil {
+		return fmt.Errorf("the owners of sockets from before are not known: %w", err)
+	}
+	defer func() { _ = it.Close() }()
+	f, err := it.Open()
+	if err != nil {
+		return fmt.Errorf("the owners of sockets from before are not known: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := io.Copy(io.Discard, f); err != nil {
+		return fmt.Errorf("the owners of some sockets from before are not known: %w", err)
+	}
+	return nil
 }
 
 // reasonNames are the names of reasons by number; an error where the kernel gives none.
@@ -146,7 +251,8 @@ func (r *Result) read(coll *ebpf.Collection, reasons map[uint32]string) error {
 	var c progDropCount
 	it := coll.Maps["drops"].Iterate()
 	for it.Next(&key, &c) {
-		row := Row{Packets: c.Packets, Bytes: c.Bytes, Place: symbols.name(key.Location), Device: text(key.Dev[:]), Proto: protocol(key.Family, key.Proto), Port: key.Port}
+		row := Row{Packets: c.Packets, Bytes: c.Bytes, Place: symbols.name(key.Location), Device: text(key.Dev[:]), Proto: protocol(key.Family, key.Proto), Port: key.Port,
+			Pid: key.Tgid, Process: text(key.Comm[:]), v6: key.Family == familyIPv6}
 		if reasons != nil {
 			if row.Reason = reasons[key.Reason]; row.Reason == "" {
 				row.Reason = "reason " + strconv.FormatUint(uint64(key.Reason), 10)
@@ -159,11 +265,27 @@ func (r *Result) read(coll *ebpf.Collection, reasons map[uint32]string) error {
 	if err := it.Err(); err != nil {
 		return fmt.Errorf("reading the drops: %w", err)
 	}
-	slices.SortFunc(r.Rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Place, b.Place), cmp.Compare(a.Port, b.Port))
-	})
+	r.sort()
 	return nil
 }
+
+func (r *Result) sort() {
+	slices.SortFunc(r.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Place, b.Place), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Pid, b.Pid))
+	})
+}
+
+// AddFirewall adds what Bearcat's firewall dropped, for a rule or a list.
+func (r *Result) AddFirewall(by string, packets, bytes uint64) {
+	if packets == 0 {
+		return
+	}
+	r.Firewall += packets
+	r.Rows = append(r.Rows, Row{Packets: packets, Bytes: bytes, Reason: "FIREWALL", Place: by, Proto: "any", Advice: "bearcat fw stats, bearcat fw explain"})
+	r.sort()
+}
+
+const familyIPv6 = 0x86dd
 
 func text[T ~int8 | ~uint8](b []T) string {
 	var out []byte
@@ -179,7 +301,7 @@ func text[T ~int8 | ~uint8](b []T) string {
 // protocol names what a packet was.
 func protocol(family uint16, proto uint8) string {
 	switch family {
-	case 0x0800, 0x86dd:
+	case 0x0800, familyIPv6:
 		switch proto {
 		case 1:
 			return "icmp"

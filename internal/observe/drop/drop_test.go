@@ -40,8 +40,9 @@ func TestCounters(t *testing.T) {
 	if out["Udp.NoPorts"] != 3 || out["Udp.InDatagrams"] != 7 || len(out) != 2 {
 		t.Errorf("read %v", out)
 	}
-	got := rose(map[string]uint64{"Udp.NoPorts": 3, "Udp.InDatagrams": 1}, map[string]uint64{"Udp.NoPorts": 5, "Udp.InDatagrams": 9, "Udp.InErrors": 0})
-	if len(got) != 1 || got[0] != (Counter{"Udp.NoPorts", 2}) {
+	type counts = map[uint64]map[string]uint64
+	got := rose(counts{1: {"Udp.NoPorts": 3, "Udp.InDatagrams": 1}, 2: {}}, counts{1: {"Udp.NoPorts": 5, "Udp.InDatagrams": 9, "Udp.InErrors": 0}, 2: {"Udp.NoPorts": 4}, 3: {"Udp.NoPorts": 9}})
+	if len(got) != 1 || got[0].Name != "Udp.NoPorts" || got[0].Rose != 6 {
 		t.Errorf("rose %v", got)
 	}
 }

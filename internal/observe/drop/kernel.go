@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // symbols are the functions of the kernel, by address.
@@ -61,15 +63,34 @@ func (s symbols) name(addr uint64) string {
 	return fmt.Sprintf("%s+%#x", s[i].name, addr-s[i].addr)
 }
 
-// counters reads the kernel's own counts of what it drops, by name.
-func counters() map[string]uint64 {
+// counters reads the kernel's own counts of what it drops, by network namespace and
+// name: of one, or of all that have a process. The processors' are under 0.
+func (o Options) counters() map[uint64]map[string]uint64 {
+	if o.Net != 0 {
+		return map[uint64]map[string]uint64{uint64(o.Net): countersOf("/proc/" + strconv.FormatUint(uint64(o.Pid), 10) + "/net/")}
+	}
+	out := map[uint64]map[string]uint64{0: softnet()}
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range append([]string{"/proc/self"}, procs...) {
+		st, err := os.Stat(proc + "/ns/net")
+		if err != nil {
+			continue
+		}
+		if sys, ok := st.Sys().(*syscall.Stat_t); ok && out[sys.Ino] == nil {
+			out[sys.Ino] = countersOf(proc + "/net/")
+		}
+	}
+	return out
+}
+
+func countersOf(dir string) map[string]uint64 {
 	out := map[string]uint64{}
-	for _, path := range []string{"/proc/self/net/snmp", "/proc/self/net/netstat"} {
-		if b, err := os.ReadFile(path); err == nil {
+	for _, name := range []string{"snmp", "netstat"} {
+		if b, err := os.ReadFile(dir + name); err == nil {
 			parseSNMP(string(b), out)
 		}
 	}
-	if b, err := os.ReadFile("/proc/self/net/snmp6"); err == nil {
+	if b, err := os.ReadFile(dir + "snmp6"); err == nil {
 		for line := range strings.Lines(string(b)) {
 			if w := strings.Fields(line); len(w) == 2 {
 				if n, err := strconv.ParseUint(w[1], 10, 64); err == nil {
@@ -78,6 +99,12 @@ func counters() map[string]uint64 {
 			}
 		}
 	}
+	return out
+}
+
+// softnet reads what processors dropped for want of room in their backlog.
+func softnet() map[string]uint64 {
+	out := map[string]uint64{}
 	if b, err := os.ReadFile("/proc/net/softnet_stat"); err == nil {
 		for line := range strings.Lines(string(b)) {
 			if w := strings.Fields(line); len(w) > 1 {
@@ -107,15 +134,25 @@ func parseSNMP(text string, out map[string]uint64) {
 }
 
 // dropping are parts of names of counters that tell of drops.
-var dropping = []string{"Drop", "Discard", "Err", "NoPorts", "NoRoutes", "Overflow", "dropped", "Prune", "Unknown", "Hdr"}
+var dropping = []string{"Drop", "Discard", "Err", "NoPorts", "NoRoutes", "Overflow", "dropped", "Prune", "Unknown", "Hdr", "ReversePathFilter"}
 
-// rose returns the counters of drops that rose.
-func rose(before, after map[string]uint64) []Counter {
-	out := []Counter{}
-	for name, n := range after {
-		if n > before[name] && slices.ContainsFunc(dropping, func(part string) bool { return strings.Contains(name, part) }) {
-			out = append(out, Counter{name, n - before[name]})
+// rose returns the counters of drops that rose, in namespaces that were there all the
+// time.
+func rose(before, after map[uint64]map[string]uint64) []Counter {
+	sum := map[string]uint64{}
+	for net, counts := range after {
+		if before[net] == nil {
+			continue
 		}
+		for name, n := range counts {
+			if n > before[net][name] && slices.ContainsFunc(dropping, func(part string) bool { return strings.Contains(name, part) }) {
+				sum[name] += n - before[net][name]
+			}
+		}
+	}
+	out := []Counter{}
+	for name, n := range sum {
+		out = append(out, Counter{Name: name, Rose: n})
 	}
 	slices.SortFunc(out, func(a, b Counter) int { return strings.Compare(a.Name, b.Name) })
 	return out

@@ -27,6 +27,15 @@ type progDropKey struct {
 	Port     uint16
 	Proto    uint8
 	Dev      [15]int8
+	Tgid     uint32
+	Comm     [16]int8
+	Pad      uint32
+}
+
+type progOwner struct {
+	_    structs.HostLayout
+	Tgid uint32
+	Comm [16]int8
 }
 
 // Names of all BPF objects in the ELF.
@@ -34,9 +43,16 @@ type progDropKey struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	progMapDrops      = "drops"
+	progMapFull       = "full"
 	progMapLost       = "lost"
+	progMapOn         = "on"
+	progMapOwners     = "owners"
 	progProgDropWhere = "drop_where"
 	progProgDropWhy   = "drop_why"
+	progProgOwnerCall = "owner_call"
+	progProgOwnerFull = "owner_full"
+	progProgOwnerList = "owner_list"
+	progVarHasSocket  = "has_socket"
 	progVarOnlyNet    = "only_net"
 )
 
@@ -84,21 +100,28 @@ type progSpecs struct {
 type progProgramSpecs struct {
 	DropWhere *ebpf.ProgramSpec `ebpf:"drop_where"`
 	DropWhy   *ebpf.ProgramSpec `ebpf:"drop_why"`
+	OwnerCall *ebpf.ProgramSpec `ebpf:"owner_call"`
+	OwnerFull *ebpf.ProgramSpec `ebpf:"owner_full"`
+	OwnerList *ebpf.ProgramSpec `ebpf:"owner_list"`
 }
 
 // progMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
-	Drops *ebpf.MapSpec `ebpf:"drops"`
-	Lost  *ebpf.MapSpec `ebpf:"lost"`
+	Drops  *ebpf.MapSpec `ebpf:"drops"`
+	Full   *ebpf.MapSpec `ebpf:"full"`
+	Lost   *ebpf.MapSpec `ebpf:"lost"`
+	On     *ebpf.MapSpec `ebpf:"on"`
+	Owners *ebpf.MapSpec `ebpf:"owners"`
 }
 
 // progVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
-	OnlyNet *ebpf.VariableSpec `ebpf:"only_net"`
+	HasSocket *ebpf.VariableSpec `ebpf:"has_socket"`
+	OnlyNet   *ebpf.VariableSpec `ebpf:"only_net"`
 }
 
 // progObjects contains all objects after they have been loaded into the kernel.
@@ -121,14 +144,20 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
-	Drops *ebpf.Map `ebpf:"drops"`
-	Lost  *ebpf.Map `ebpf:"lost"`
+	Drops  *ebpf.Map `ebpf:"drops"`
+	Full   *ebpf.Map `ebpf:"full"`
+	Lost   *ebpf.Map `ebpf:"lost"`
+	On     *ebpf.Map `ebpf:"on"`
+	Owners *ebpf.Map `ebpf:"owners"`
 }
 
 func (m *progMaps) Close() error {
 	return _ProgClose(
 		m.Drops,
+		m.Full,
 		m.Lost,
+		m.On,
+		m.Owners,
 	)
 }
 
@@ -136,7 +165,8 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
-	OnlyNet *ebpf.Variable `ebpf:"only_net"`
+	HasSocket *ebpf.Variable `ebpf:"has_socket"`
+	OnlyNet   *ebpf.Variable `ebpf:"only_net"`
 }
 
 // progPrograms contains all programs after they have been loaded into the kernel.
@@ -145,12 +175,18 @@ type progVariables struct {
 type progPrograms struct {
 	DropWhere *ebpf.Program `ebpf:"drop_where"`
 	DropWhy   *ebpf.Program `ebpf:"drop_why"`
+	OwnerCall *ebpf.Program `ebpf:"owner_call"`
+	OwnerFull *ebpf.Program `ebpf:"owner_full"`
+	OwnerList *ebpf.Program `ebpf:"owner_list"`
 }
 
 func (p *progPrograms) Close() error {
 	return _ProgClose(
 		p.DropWhere,
 		p.DropWhy,
+		p.OwnerCall,
+		p.OwnerFull,
+		p.OwnerList,
 	)
 }
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Which process a socket belongs to. A packet is often dropped in an interrupt, while
+ * another process runs: so the owner is noted where a process makes or uses the
+ * socket, and found again by the number of the socket's inode.
+ */
+#ifndef BEARCAT_DROP_OWNER_H
+#define BEARCAT_DROP_OWNER_H
+
+/* Defined before this is included: the constants and the types of drop.bpf.c. */
+
+#define OWNERS 65536
+#define IS_SOCKET 0140000
+#define KIND_OF_FILE 0170000
+#define TIME_WAIT 6
+#define NEW_SYN_RECV 12
+#define UDP 17
+
+struct owner {
+	u32 tgid;
+	char comm[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, OWNERS);
+	__type(key, u64);
+	__type(value, struct owner);
+} owners SEC(".maps");
+
+/* The socket whose buffer was full just now, by processor. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} full SEC(".maps");
+
+static __always_inline void note_owner(struct task_struct *t, struct file *f, u64 flags)
+{
+	struct owner o = {};
+	struct socket *so;
+	struct sock___bc *sk;
+	u64 inode;
+
+	if ((BPF_CORE_READ(f, f_inode, i_mode) & KIND_OF_FILE) != IS_SOCKET)
+		return;
+	so = BPF_CORE_READ(f, private_data);
+	sk = (struct sock___bc *)BPF_CORE_READ(so, sk);
+	if (!sk || (only_net && BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) != only_net))
+		return;
+	inode = BPF_CORE_READ(f, f_inode, i_ino);
+	o.tgid = BPF_CORE_READ(t, tgid);
+	BPF_CORE_READ_INTO(&o.comm, t, group_leader, comm);
+	bpf_map_update_elem(&owners, &inode, &o, flags);
+}
+
+/* Sockets that are there at the beginning. */
+SEC("iter/task_file")
+int owner_list(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *t = ctx->task;
+	struct file *f = ctx->file;
+
+	if (t && f)
+		note_owner(t, f, BPF_NOEXIST);
+	return 0;
+}
+
+/* Sockets that a process makes or uses: the last one to do so owns it. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(owner_call, struct pt_regs *regs, long ret)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	struct fdtable *fdt;
+	struct file **fds, *f = NULL;
+	long fd;
+
+	switch (BPF_CORE_READ(regs, orig_ax)) {
+	case 41: /* socket */
+	case 43: /* accept */
+	case 288: /* accept4 */
+		fd = ret;
+		break;
+	case 42: /* connect */
+	case 44: /* sendto */
+	case 45: /* recvfrom */
+	case 46: /* sendmsg */
+	case 47: /* recvmsg */
+	case 49: /* bind */
+	case 50: /* listen */
+	case 299: /* recvmmsg */
+	case 307: /* sendmmsg */
+		fd = (int)BPF_CORE_READ(regs, di);
+		break;
+	default:
+		return 0;
+	}
+	fdt = BPF_CORE_READ(t, files, fdt);
+	if (fd < 0 || !fdt || fd >= BPF_CORE_READ(fdt, max_fds))
+		return 0;
+	fds = BPF_CORE_READ(fdt, fd);
+	bpf_probe_read_kernel(&f, sizeof(f), fds + fd);
+	if (f)
+		note_owner(t, f, BPF_ANY);
+	return 0;
+}
+
+/* Before 6.11 a datagram that finds its socket full is dropped without the socket. */
+SEC("tp_btf/udp_fail_queue_rcv_skb")
+int BPF_PROG(owner_full, int rc, void *sk)
+{
+	u32 zero = 0;
+	u64 *at = bpf_map_lookup_elem(&full, &zero);
+
+	if (at)
+		*at = (u64)sk;
+	return 0;
+}
+
+static __always_inline void name_owner(struct drop_key *key, struct sock___bc *sk)
+{
+	struct sock___bc *other;
+	struct owner *o;
+	u32 zero = 0;
+	u64 *at, inode;
+	u8 state;
+
+	at = bpf_map_lookup_elem(&full, &zero);
+	if (at) {
+		other = (void *)*at;
+		*at = 0;
+		if (!sk && other && key->proto == UDP && BPF_CORE_READ(other, __sk_common.skc_num) == key->port)
+			sk = other;
+	}
+	if (!sk)
+		return;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state == TIME_WAIT || state == NEW_SYN_RECV) /* no whole sockets */
+		return;
+	inode = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+	o = bpf_map_lookup_elem(&owners, &inode);
+	if (!o)
+		return;
+	key->tgid = o->tgid;
+	__builtin_memcpy(key->comm, o->comm, sizeof(key->comm));
+}
+
+#endif
