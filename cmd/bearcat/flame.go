@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/flame"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -90,17 +89,11 @@ stacks were taken and lost, from where, and what it cost.`,
 }
 
 func flameKind(name string) (flame.Kind, error) {
-	if k, ok := flame.KindNamed(name); ok {
-		return k, nil
+	k, ok := flame.KindNamed(name)
+	if !ok {
+		return k, unknown("flame graph", name, flame.Kinds(), func(k flame.Kind) string { return k.Name })
 	}
-	var names []string
-	for _, k := range flame.Kinds() {
-		names = append(names, k.Name)
-	}
-	if near := event.Nearest(name, names); near != "" {
-		return flame.Kind{}, fmt.Errorf("there is no flame graph %q: did you mean %s?", name, near)
-	}
-	return flame.Kind{}, fmt.Errorf("there is no flame graph %q: there are %s", name, strings.Join(names, ", "))
+	return k, nil
 }
 
 // check refuses two forms at once, and one that a terminal cannot show.
@@ -114,14 +107,7 @@ func (f *flameOutput) check(w io.Writer) error {
 	if n > 1 {
 		return fmt.Errorf("--folded, --pprof and --json are three forms of the same: choose one")
 	}
-	if f.file != "" || f.folded || f.json {
-		return nil
-	}
-	file, ok := w.(*os.File)
-	if !ok {
-		return nil
-	}
-	if st, err := file.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 && st.Mode()&os.ModeDevice != 0 {
+	if f.file == "" && !f.folded && !f.json && isTerminal(w) {
 		return fmt.Errorf("a terminal cannot show the graph: name a file with --output, or take --folded")
 	}
 	return nil

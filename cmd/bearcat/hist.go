@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/observe/hist"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
@@ -88,17 +87,11 @@ func wrapKinds(text string) string {
 }
 
 func histKind(name string) (hist.Kind, error) {
-	if k, ok := hist.KindNamed(name); ok {
-		return k, nil
+	k, ok := hist.KindNamed(name)
+	if !ok {
+		return k, unknown("histogram", name, hist.Kinds(), func(k hist.Kind) string { return k.Name })
 	}
-	var names []string
-	for _, k := range hist.Kinds() {
-		names = append(names, k.Name)
-	}
-	if near := event.Nearest(name, names); near != "" {
-		return hist.Kind{}, fmt.Errorf("there is no histogram %q: did you mean %s?", name, near)
-	}
-	return hist.Kind{}, fmt.Errorf("there is no histogram %q: there are %s", name, strings.Join(names, ", "))
+	return k, nil
 }
 
 // nanoseconds writes a time in the unit in which it reads best.

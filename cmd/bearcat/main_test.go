@@ -141,16 +141,24 @@ func TestExamplesParse(t *testing.T) {
 			if len(words) == 0 || words[0] != "bearcat" {
 				continue
 			}
-			found, rest, err := rootCommand().Find(words[1:])
-			if err != nil {
-				t.Errorf("example %q: %v", line, err)
-				continue
-			}
-			if err := found.ParseFlags(rest); err != nil {
-				t.Errorf("example %q: %v", line, err)
-			}
+			called(t, words[1:])
 		}
 	}
+}
+
+// called finds the command that words call and has it read its flags; nil where there is
+// none.
+func called(t *testing.T, words []string) *cobra.Command {
+	t.Helper()
+	found, rest, err := rootCommand().Find(words)
+	if err != nil {
+		t.Errorf("bearcat %s: %v", strings.Join(words, " "), err)
+		return nil
+	}
+	if err := found.ParseFlags(rest); err != nil {
+		t.Errorf("bearcat %s: %v", strings.Join(words, " "), err)
+	}
+	return found
 }
 
 // TestHelpIsNarrow wants what a command says of itself to fit a terminal.

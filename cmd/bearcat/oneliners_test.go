@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,24 +12,15 @@ import (
 // TestOneLiners holds docs/one-liners.md to the truth: each command that it names is
 // there, with its flags and kinds, and each kind of the observers is named.
 func TestOneLiners(t *testing.T) {
-	page, err := os.ReadFile("../../docs/one-liners.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	named := map[string]bool{}
-	commands := regexp.MustCompile("`bearcat ([^`]+)`").FindAllStringSubmatch(string(page), -1)
+	commands := regexp.MustCompile("`bearcat ([^`]+)`").FindAllStringSubmatch(page(t, "one-liners.md"), -1)
 	if len(commands) < 30 {
 		t.Errorf("the page names %d commands", len(commands))
 	}
 	for _, m := range commands {
-		words := strings.Fields(m[1])
-		cmd, rest, err := rootCommand().Find(words)
-		if err != nil {
-			t.Errorf("bearcat %s: %v", m[1], err)
+		cmd := called(t, strings.Fields(m[1]))
+		if cmd == nil {
 			continue
-		}
-		if err := cmd.ParseFlags(rest); err != nil {
-			t.Errorf("bearcat %s: %v", m[1], err)
 		}
 		args := cmd.Flags().Args()
 		if cmd.HasSubCommands() {

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
-	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/top"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -52,7 +50,7 @@ tracepoints. The last line says which, what was lost, and what it cost.`,
 			if err := out.check(); err != nil {
 				return usageError{err}
 			}
-			if o.Sort, err = topColumn(o.View, o.Sort); err != nil {
+			if o.Sort, err = o.View.Column(o.Sort); err != nil {
 				return usageError{err}
 			}
 			o.Scope = kernel.HostScope()
@@ -85,30 +83,11 @@ tracepoints. The last line says which, what was lost, and what it cost.`,
 }
 
 func topView(name string) (top.View, error) {
-	if v, ok := top.ViewNamed(name); ok {
-		return v, nil
+	k, ok := top.ViewNamed(name)
+	if !ok {
+		return k, unknown("view", name, top.Views(), func(k top.View) string { return k.Name })
 	}
-	var names []string
-	for _, v := range top.Views() {
-		names = append(names, v.Name)
-	}
-	if near := event.Nearest(name, names); near != "" {
-		return top.View{}, fmt.Errorf("there is no view %q: did you mean %s?", name, near)
-	}
-	return top.View{}, fmt.Errorf("there is no view %q: there are %s", name, strings.Join(names, ", "))
-}
-
-// topColumn finds the column that is meant, in whatever case it is written.
-func topColumn(v top.View, name string) (string, error) {
-	if name == "" {
-		return v.Columns[0], nil
-	}
-	for _, c := range v.Columns {
-		if strings.EqualFold(c, name) {
-			return c, nil
-		}
-	}
-	return "", fmt.Errorf("top %s has no column %q to sort by: there are %s", v.Name, name, strings.Join(v.Columns, ", "))
+	return k, nil
 }
 
 func (t *topOutput) check() error {
@@ -151,15 +130,6 @@ func (t *topOutput) run(ctx context.Context, w io.Writer, o top.Options) error {
 		}
 	}
 	return nil
-}
-
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	st, err := file.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 // clearScreen goes to the upper left corner and removes what is there.

@@ -81,11 +81,7 @@ func (b *budget) close() {
 // used returns the processor time of the agent and its programs since the last
 // call, in thousandths of one processor.
 func (b *budget) used(hooks []kernel.HookStatus, now time.Time) int {
-	var ru unix.Rusage
-	total := time.Duration(0)
-	if unix.Getrusage(unix.RUSAGE_SELF, &ru) == nil {
-		total = time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
-	}
+	total := kernel.OwnTime()
 	for _, h := range hooks {
 		total += h.Runtime
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/rule"
 	"github.com/bearcat-hids/bearcat/internal/sensor/call"
 	"github.com/bearcat-hids/bearcat/internal/status"
-	"golang.org/x/sys/unix"
 )
 
 // Status is a snapshot of the running agent, with every loss anywhere. It may
@@ -158,11 +157,7 @@ func (a *Agent) stages() []status.Stage {
 
 // ownUsage is what the agent itself costs.
 func ownUsage() status.Process {
-	var p status.Process
-	var ru unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &ru) == nil {
-		p.CPUSeconds = time.Duration(ru.Utime.Nano() + ru.Stime.Nano()).Seconds()
-	}
+	p := status.Process{CPUSeconds: kernel.OwnTime().Seconds()}
 	if b, err := os.ReadFile("/proc/self/statm"); err == nil {
 		if f := strings.Fields(string(b)); len(f) > 1 {
 			pages, _ := strconv.ParseUint(f[1], 10, 64)

@@ -75,6 +75,37 @@ func BootNow() uint64 {
 	return uint64(ts.Nano())
 }
 
+// MonotonicNow returns the clock that stands still while the host is suspended, in
+// nanoseconds, by which bpf_ktime_get_ns goes.
+func MonotonicNow() uint64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0
+	}
+	return uint64(ts.Nano())
+}
+
+// OwnTime returns what this process used of processors so far.
+func OwnTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// Text reads a name as the kernel keeps it, up to the first NUL.
+func Text[T ~int8 | ~uint8](b []T) string {
+	out := make([]byte, 0, len(b))
+	for _, c := range b {
+		if c == 0 {
+			break
+		}
+		out = append(out, byte(c))
+	}
+	return string(out)
+}
+
 // WallOffset returns what must be added to a boot-time stamp to give
 // nanoseconds since 1970. It changes when the host's clock is set, so callers
 // that live long ask again now and then. Of a few readings it takes the one

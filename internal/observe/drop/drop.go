@@ -2,8 +2,8 @@
 // which device and what they were, beside the kernel's own counters.
 //
 // In comes a network namespace or none; out comes, after a while, a list of drops.
-// The programs are at kfree_skb, and at the end of the
-// system calls that make and use sockets, for the owners. `bearcat drops` calls it.
+// The programs are at kfree_skb, and at the end of the system calls that make and use
+// sockets, for the owners. `bearcat drops` calls it.
 package drop
 
 import (
@@ -167,11 +167,11 @@ func (r *Result) load(t *kernel.Transport, o Options, reasons bool) (*ebpf.Colle
 	} else {
 		delete(spec.Programs, "drop_why")
 	}
-	if arguments(all, "udp_fail_queue_rcv_skb") == 0 {
+	if kernel.TracepointArguments(all, "udp_fail_queue_rcv_skb") == 0 {
 		delete(spec.Programs, "owner_full")
 	}
 	hasSocket := uint8(0)
-	if arguments(all, "kfree_skb") >= 4 { // packet, place, reason, socket
+	if kernel.TracepointArguments(all, "kfree_skb") >= 4 { // packet, place, reason, socket
 		hasSocket = 1
 	}
 	for name, v := range map[string]any{"only_net": o.Net, "has_socket": hasSocket} {
@@ -184,20 +184,6 @@ func (r *Result) load(t *kernel.Transport, o Options, reasons bool) (*ebpf.Colle
 		return nil, fmt.Errorf("loading the programs for drops: %w", errors.New(kernel.Verdict(err)))
 	}
 	return coll, nil
-}
-
-// arguments is how many a tracepoint has, 0 where there is no such tracepoint.
-func arguments(all *btf.Spec, name string) int {
-	var def *btf.Typedef
-	if all.TypeByName("btf_trace_"+name, &def) != nil {
-		return 0
-	}
-	if p, ok := def.Type.(*btf.Pointer); ok {
-		if f, ok := p.Target.(*btf.FuncProto); ok {
-			return len(f.Params) - 1 // the first is the tracepoint's own
-		}
-	}
-	return 0
 }
 
 // listOwners has the programs learn whose the sockets are that are there already.
@@ -251,8 +237,8 @@ func (r *Result) read(coll *ebpf.Collection, reasons map[uint32]string) error {
 	var c progDropCount
 	it := coll.Maps["drops"].Iterate()
 	for it.Next(&key, &c) {
-		row := Row{Packets: c.Packets, Bytes: c.Bytes, Place: symbols.name(key.Location), Device: text(key.Dev[:]), Proto: protocol(key.Family, key.Proto), Port: key.Port,
-			Pid: key.Tgid, Process: text(key.Comm[:]), v6: key.Family == familyIPv6}
+		row := Row{Packets: c.Packets, Bytes: c.Bytes, Place: symbols.name(key.Location), Device: kernel.Text(key.Dev[:]), Proto: protocol(key.Family, key.Proto), Port: key.Port,
+			Pid: key.Tgid, Process: kernel.Text(key.Comm[:]), v6: key.Family == familyIPv6}
 		if reasons != nil {
 			if row.Reason = reasons[key.Reason]; row.Reason == "" {
 				row.Reason = "reason " + strconv.FormatUint(uint64(key.Reason), 10)
@@ -286,17 +272,6 @@ func (r *Result) AddFirewall(by string, packets, bytes uint64) {
 }
 
 const familyIPv6 = 0x86dd
-
-func text[T ~int8 | ~uint8](b []T) string {
-	var out []byte
-	for _, c := range b {
-		if c == 0 {
-			break
-		}
-		out = append(out, byte(c))
-	}
-	return string(out)
-}
 
 // protocol names what a packet was.
 func protocol(family uint16, proto uint8) string {

@@ -7,7 +7,7 @@
  * allocation, a drop. One object holds all; the loader keeps those of one kind.
  */
 #include "vmlinux.h"
-#include "scope.h"
+#include "chosen.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -24,11 +24,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Stacks that are not there: of a task without one, and for want of room. */
 #define NO_STACK -1
 #define LOST_STACK -2
-
-const volatile u32 only_tgid = 0;
-const volatile u32 only_comm_len = 0;
-const volatile char only_comm[16] = {};
-const volatile u32 own = 0; /* the observer's process, which is left out */
 
 struct stack_key {
 	u32 tgid;
@@ -99,29 +94,6 @@ static __always_inline void count_lost(u32 what)
 		__sync_fetch_and_add(n, 1);
 }
 
-static __always_inline bool named(struct task_struct *t)
-{
-	char comm[16] = {};
-
-	bpf_probe_read_kernel(comm, sizeof(comm), (void *)t + bpf_core_field_offset(struct task_struct, comm));
-	for (u32 i = 0; i < 16 && i < only_comm_len; i++)
-		if (comm[i] != only_comm[i])
-			return false;
-	return only_comm_len >= 15 || comm[only_comm_len & 15] == 0;
-}
-
-/* Whether a task is among those that are asked for. */
-static __always_inline bool wanted(struct task_struct *t)
-{
-	u32 tgid = BPF_CORE_READ(t, tgid);
-
-	if (tgid == own || (only_tgid && tgid != only_tgid))
-		return false;
-	if (only_comm_len && !named(t) && !named(BPF_CORE_READ(t, group_leader)))
-		return false;
-	return scope_kind != BC_SCOPE_CGROUP || bc_task_in_cgroup((u64)t);
-}
-
 static __always_inline bool idle(struct task_struct *t)
 {
 	return BPF_CORE_READ(t, pid) == 0;
@@ -189,7 +161,7 @@ int on_clock(void *ctx)
 {
 	struct task_struct *t = current_task();
 
-	if (idle(t) || !wanted(t))
+	if (idle(t) || !chosen(t))
 		return 0;
 	return take(ctx, 0, 0);
 }
@@ -202,7 +174,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	u64 now = bpf_ktime_get_ns(), at;
 	u32 pid = BPF_CORE_READ(prev, pid);
 
-	if (pid && wanted(prev)) {
+	if (pid && chosen(prev)) {
 		describe(ctx, &new.key);
 		new.at = now;
 		if (bpf_map_update_elem(&gone, &pid, &new, BPF_ANY))
@@ -225,7 +197,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 SEC("tp_btf/page_fault_user")
 int BPF_PROG(on_fault, unsigned long address, struct pt_regs *regs, unsigned long error)
 {
-	if (!wanted(current_task()))
+	if (!chosen(current_task()))
 		return 0;
 	return take(ctx, 0, 0);
 }
@@ -233,7 +205,7 @@ int BPF_PROG(on_fault, unsigned long address, struct pt_regs *regs, unsigned lon
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_call, struct pt_regs *regs, long id)
 {
-	if (!wanted(current_task()))
+	if (!chosen(current_task()))
 		return 0;
 	return take(ctx, id, 0);
 }
@@ -244,11 +216,11 @@ int BPF_PROG(on_wakeup, struct task_struct *p)
 {
 	struct stack_key key = {};
 
-	if (idle(p) || !wanted(p))
+	if (idle(p) || !chosen(p))
 		return 0;
 	describe(ctx, &key);
 	key.target = BPF_CORE_READ(p, tgid);
-	bpf_probe_read_kernel(key.target_comm, sizeof(key.target_comm), (void *)p + bpf_core_field_offset(struct task_struct, comm));
+	name_of(key.target_comm, p);
 	add(&key, 0);
 	return 0;
 }
@@ -256,7 +228,7 @@ int BPF_PROG(on_wakeup, struct task_struct *p)
 SEC("tp_btf/mm_page_alloc")
 int BPF_PROG(on_alloc, void *page, unsigned int order)
 {
-	if (!wanted(current_task()))
+	if (!chosen(current_task()))
 		return 0;
 	return take(ctx, 0, (u64)PAGE << (order & 31));
 }
@@ -264,7 +236,7 @@ int BPF_PROG(on_alloc, void *page, unsigned int order)
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(on_drop, void *skb, void *location)
 {
-	if (!wanted(current_task()))
+	if (!chosen(current_task()))
 		return 0;
 	return take(ctx, 0, 0);
 }

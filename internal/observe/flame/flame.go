@@ -79,7 +79,6 @@ const DefaultRate = 99
 const (
 	maxRate  = 5000
 	depth    = 127
-	commMax  = 15
 	lostSome = -2
 )
 
@@ -108,24 +107,20 @@ type Result struct {
 	Notes   []string      `json:"notes,omitempty"`
 }
 
+// choice is the part of the options that every observer has.
+func (o *Options) choice() kernel.Choice {
+	return kernel.Choice{Pid: o.Pid, Comm: o.Comm, Scope: o.Scope}
+}
+
 // check refuses what cannot be.
 func (o *Options) check() error {
-	if len(o.Comm) > commMax {
-		return fmt.Errorf("%q is longer than the %d bytes that the kernel keeps of a name", o.Comm, commMax)
-	}
 	if o.Rate == 0 {
 		o.Rate = DefaultRate
 	}
 	if o.Rate > maxRate {
 		return fmt.Errorf("a clock of %d Hz would mostly measure itself: take at most %d", o.Rate, maxRate)
 	}
-	if o.Pid == 0 {
-		return nil
-	}
-	if _, err := os.Stat(fmt.Sprintf("/proc/%d", o.Pid)); err != nil {
-		return fmt.Errorf("there is no process %d to look at: %w", o.Pid, err)
-	}
-	return nil
+	return o.choice().Check()
 }
 
 // Count runs the program for a while, or until ctx ends, and reads what it found.
@@ -138,7 +133,7 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer coll.Close()
-	before := ownTime()
+	before := kernel.OwnTime()
 	r := &Result{Kind: o.Kind.Name, Unit: o.Kind.Unit, Stacks: []Stack{}}
 	prog := coll.Programs[o.Kind.program]
 	// the kernel counts the program's time only while somebody asks for it
@@ -162,7 +157,7 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	watch(counting, coll, names)
 	cancel()
 	stop()
-	until := monotonic()
+	until := kernel.MonotonicNow()
 	r.Took = time.Since(begun).Seconds()
 	if st, err := prog.Stats(); err == nil {
 		r.BPF, r.Missed = st.Runtime, st.RecursionMisses
@@ -170,7 +165,7 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	if err := r.read(coll, o, names, until); err != nil {
 		return nil, err
 	}
-	r.Own = ownTime() - before
+	r.Own = kernel.OwnTime() - before
 	return r, nil
 }
 
@@ -265,16 +260,8 @@ func load(o Options) (*ebpf.Collection, error) {
 	for _, name := range []string{"stacks", "more_stacks"} {
 		spec.Maps[name].ValueSize = 8 * maxDepth("/proc/sys/kernel/perf_event_max_stack")
 	}
-	var comm [16]uint8
-	copy(comm[:], o.Comm)
-	values := map[string]any{"only_tgid": o.Pid, "own": uint32(os.Getpid()), "only_comm": comm, "only_comm_len": uint32(len(o.Comm))}
-	if o.Scope.Kind == kernel.ScopeCgroup {
-		values["scope_kind"], values["scope_cgroup"], values["scope_subsys"] = uint32(o.Scope.Kind), o.Scope.CgroupID, int32(o.Scope.Subsys)
-	}
-	for name, v := range values {
-		if err := spec.Variables[name].Set(v); err != nil {
-			return nil, fmt.Errorf("setting the programs' constant %s: %w", name, err)
-		}
+	if err := o.choice().Set(spec); err != nil {
+		return nil, err
 	}
 	t, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
 	if err != nil {
@@ -300,35 +287,6 @@ func maxDepth(path string) uint32 {
 		return depth
 	}
 	return uint32(min(n, depth))
-}
-
-func monotonic() uint64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
-		return 0
-	}
-	return uint64(ts.Nano())
-}
-
-// ownTime is what this process used of processors so far.
-func ownTime() time.Duration {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// textOf reads a name as the kernel keeps it.
-func textOf(b [16]int8) string {
-	var out []byte
-	for _, c := range b {
-		if c == 0 {
-			break
-		}
-		out = append(out, byte(c))
-	}
-	return string(out)
 }
 
 // reversed puts the outermost frame first.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/hist"
 )
 
@@ -74,7 +75,7 @@ func (r *Result) read(coll *ebpf.Collection, o Options, names *names, until uint
 		if c.Count == 0 {
 			continue
 		}
-		s := Stack{Pid: key.Tgid, Comm: textOf(key.Comm), Count: c.Count, Weight: c.Count}
+		s := Stack{Pid: key.Tgid, Comm: kernel.Text(key.Comm[:]), Count: c.Count, Weight: c.Count}
 		if o.Kind.weighed {
 			s.Weight = c.Value
 		}
@@ -99,7 +100,7 @@ func compareFrames(a, b Frame) int {
 func (r *Result) frames(maps map[string]*ebpf.Map, o Options, key progStackKey, names *names) ([]Frame, error) {
 	var out []Frame
 	if o.Kind.Name == "wake" {
-		out = append(out, Frame{Name: fmt.Sprintf("wakes %s[%d]", textOf(key.TargetComm), key.Target)})
+		out = append(out, Frame{Name: fmt.Sprintf("wakes %s[%d]", kernel.Text(key.TargetComm[:]), key.Target)})
 	}
 	user, lost, err := addresses(maps, key.User)
 	if err != nil {

@@ -8,14 +8,14 @@
  * the programs of all kinds; the loader keeps those of one.
  */
 #include "vmlinux.h"
+#include "runnable.h"
+#include "slot.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Four slots for each power of two, of nanoseconds. */
-#define SUB 4
 #define SLOTS (64 * SUB)
 #define GROUPS 2048
 #define TASKS 32768
@@ -90,38 +90,6 @@ static __always_inline void count_lost(u32 what)
 
 	if (n)
 		__sync_fetch_and_add(n, 1);
-}
-
-static __always_inline u32 slot_of(u64 ns)
-{
-	u32 log = 0, v;
-
-	if (ns < SUB)
-		return ns;
-	if (ns >> 32) {
-		log = 32;
-		v = ns >> 32;
-	} else {
-		v = ns;
-	}
-	if (v >> 16) {
-		log += 16;
-		v >>= 16;
-	}
-	if (v >> 8) {
-		log += 8;
-		v >>= 8;
-	}
-	if (v >> 4) {
-		log += 4;
-		v >>= 4;
-	}
-	if (v >> 2) {
-		log += 2;
-		v >>= 2;
-	}
-	log += v >> 1;
-	return log * SUB + ((ns >> (log - 2)) & (SUB - 1));
 }
 
 static __always_inline void add(struct hist_key *key, u64 ns)
@@ -204,22 +172,6 @@ static __always_inline u64 end(u32 pid, u64 *what)
 	b->at = 0;
 	bpf_map_delete_elem(&begun, &pid);
 	return at && now > at ? now - at : 0;
-}
-
-struct task_struct___new {
-	unsigned int __state;
-} __attribute__((preserve_access_index));
-
-struct task_struct___old {
-	long state;
-} __attribute__((preserve_access_index));
-
-/* 5.14 renamed the state (commit 2f064a59a11f "sched: Change task_struct::state"). */
-static __always_inline bool runnable(struct task_struct *t)
-{
-	if (bpf_core_field_exists(((struct task_struct___new *)0)->__state))
-		return BPF_CORE_READ((struct task_struct___new *)t, __state) == 0;
-	return BPF_CORE_READ((struct task_struct___old *)t, state) == 0;
 }
 
 /* runq: from being made runnable, or put off the processor while runnable, to running. */

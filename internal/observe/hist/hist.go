@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -91,7 +90,6 @@ type Options struct {
 const (
 	sub      = 4
 	slots    = 64 * sub
-	commMax  = 15
 	groupMax = 2048
 )
 
@@ -139,8 +137,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("%s belongs to no process: use all, cpu or own", o.Kind.Name)
 	case (o.Pid != 0 || o.Comm != "") && !o.Kind.tasks:
 		return fmt.Errorf("%s belongs to no process, so none can be chosen", o.Kind.Name)
-	case len(o.Comm) > commMax:
-		return fmt.Errorf("%q is longer than the %d bytes that the kernel keeps of a name", o.Comm, commMax)
+	case len(o.Comm) > kernel.CommMax:
+		return fmt.Errorf("%q is longer than the %d bytes that the kernel keeps of a name", o.Comm, kernel.CommMax)
 	}
 	return nil
 }
@@ -202,15 +200,11 @@ func load(o Options) (*ebpf.Collection, error) {
 			delete(spec.Programs, name)
 		}
 	}
-	var comm [16]uint8
-	copy(comm[:], o.Comm)
-	for name, v := range map[string]any{
-		"by": map[By]uint32{ByAll: 0, ByProcess: 1, ByCPU: 2, ByOwn: 3}[o.By], "only_tgid": o.Pid, "own": uint32(os.Getpid()),
-		"only_comm": comm, "only_comm_len": uint32(len(o.Comm)),
-	} {
-		if err := spec.Variables[name].Set(v); err != nil {
-			return nil, fmt.Errorf("setting the programs' constant %s: %w", name, err)
-		}
+	if err := (kernel.Choice{Pid: o.Pid, Comm: o.Comm}).Set(spec); err != nil {
+		return nil, err
+	}
+	if err := spec.Variables["by"].Set(map[By]uint32{ByAll: 0, ByProcess: 1, ByCPU: 2, ByOwn: 3}[o.By]); err != nil {
+		return nil, fmt.Errorf("setting the programs' constant by: %w", err)
 	}
 	t, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
 	if err != nil {
@@ -235,15 +229,12 @@ func setRequestPlace(spec *ebpf.CollectionSpec, types *btf.Cache) error {
 	if err != nil {
 		return fmt.Errorf("reading the kernel's types: %w", err)
 	}
-	var def *btf.Typedef
-	if err := all.TypeByName("btf_trace_block_rq_issue", &def); err != nil {
-		return fmt.Errorf("this kernel has no tracepoint block_rq_issue: %w", err)
-	}
 	second := uint8(0)
-	if p, ok := def.Type.(*btf.Pointer); ok {
-		if f, ok := p.Target.(*btf.FuncProto); ok && len(f.Params) == 3 { // the tracepoint's own, queue, request
-			second = 1
-		}
+	switch kernel.TracepointArguments(all, "block_rq_issue") {
+	case 0:
+		return errors.New("this kernel has no tracepoint block_rq_issue")
+	case 2: // queue, request
+		second = 1
 	}
 	if err := spec.Variables["request_second"].Set(second); err != nil {
 		return fmt.Errorf("setting the programs' constant request_second: %w", err)

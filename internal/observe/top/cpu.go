@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 )
 
 // CPU is what one process did with processors, and what it had to wait.
@@ -61,9 +63,9 @@ func readCPU(t *Top, f *Frame) error {
 		return err
 	}
 	rows := []CPU{}
-	for id, s := range sums {
+	for pid, s := range sums {
 		rows = append(rows, CPU{
-			Pid: uint32(id), Comm: s.comm, On: 100 * float64(s.on) / 1e9 / f.Took, Waits: s.waits, WaitSum: s.wait,
+			Pid: pid, Comm: s.comm, On: 100 * float64(s.on) / 1e9 / f.Took, Waits: s.waits, WaitSum: s.wait,
 			WaitP50: percentile(s.slots, 50), WaitP99: percentile(s.slots, 99),
 			Voluntary: float64(s.voluntary) / f.Took, Involuntary: float64(s.involuntary) / f.Took, Migrations: float64(s.migrations) / f.Took,
 			Blame: s.blame,
@@ -84,21 +86,21 @@ type cpuSum struct {
 }
 
 // cpuSums reads the sums of the last interval, and adds what runs at its end.
-func (t *Top) cpuSums() (map[uint64]*cpuSum, error) {
-	sums := map[uint64]*cpuSum{}
+func (t *Top) cpuSums() (map[uint32]*cpuSum, error) {
+	sums := map[uint32]*cpuSum{}
 	err := take(t, "cpu", func(k progWho) uint32 { return k.Epoch }, func(k progWho, v progCpuStat) {
-		s := &cpuSum{comm: textOf(v.Comm), on: v.On, wait: v.Wait, voluntary: v.Voluntary, involuntary: v.Involuntary, migrations: v.Migrations, slots: v.Slot[:]}
+		s := &cpuSum{comm: kernel.Text(v.Comm[:]), on: v.On, wait: v.Wait, voluntary: v.Voluntary, involuntary: v.Involuntary, migrations: v.Migrations, slots: v.Slot[:]}
 		for _, n := range v.Slot {
 			s.waits += uint64(n)
 		}
-		sums[k.Id] = s
+		sums[k.Tgid] = s
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = take(t, "pairs", func(k progPairKey) uint32 { return k.Epoch }, func(k progPairKey, v progPair) {
-		if s := sums[k.Id]; s != nil && (s.blame == nil || s.blame.Time < v.Ns) {
-			s.blame = &Blame{k.Tgid, textOf(v.Comm), v.Ns}
+		if s := sums[k.Waiter]; s != nil && (s.blame == nil || s.blame.Time < v.Ns) {
+			s.blame = &Blame{k.Tgid, kernel.Text(v.Comm[:]), v.Ns}
 		}
 	})
 	if err != nil {
@@ -112,10 +114,10 @@ func (t *Top) cpuSums() (map[uint64]*cpuSum, error) {
 		if r.Now.Wanted == 0 || r.Now.From >= t.ended { // it came after the interval's end
 			continue
 		}
-		s := sums[r.Now.Id]
+		s := sums[r.Now.Tgid]
 		if s == nil {
-			s = &cpuSum{comm: textOf(r.Now.Comm)}
-			sums[r.Now.Id] = s
+			s = &cpuSum{comm: kernel.Text(r.Now.Comm[:])}
+			sums[r.Now.Tgid] = s
 		}
 		s.on += t.ended - max(r.Now.From, t.began)
 	}

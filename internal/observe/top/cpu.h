@@ -7,9 +7,7 @@
 
 /* Defined before this is included: wanted(), key_of(), now_in(), the constants. */
 
-/* Four slots for each power of two of nanoseconds; the last is for all above. */
-#define SUB 4
-#define SLOTS 160
+#define SLOTS 160 /* of slot.h; the last is for all above */
 #define RUNS 8 /* that are remembered of a processor */
 #define PAIRS 16384
 
@@ -47,7 +45,7 @@ struct {
 } waiting SEC(".maps");
 
 struct pair_key {
-	u64 id; /* who waited */
+	u32 waiter;
 	u32 epoch;
 	u32 tgid; /* who ran */
 };
@@ -69,7 +67,6 @@ struct {
 struct run {
 	u64 from;
 	u64 to;
-	u64 id;
 	u32 tgid;
 	u32 wanted;
 	char comm[16];
@@ -88,54 +85,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct runs);
 } cpu_runs SEC(".maps");
-
-struct task_struct___new {
-	unsigned int __state;
-} __attribute__((preserve_access_index));
-
-struct task_struct___old {
-	long state;
-} __attribute__((preserve_access_index));
-
-/* 5.14 renamed the state (commit 2f064a59a11f "sched: Change task_struct::state"). */
-static __always_inline bool runnable(struct task_struct *t)
-{
-	if (bpf_core_field_exists(((struct task_struct___new *)0)->__state))
-		return BPF_CORE_READ((struct task_struct___new *)t, __state) == 0;
-	return BPF_CORE_READ((struct task_struct___old *)t, state) == 0;
-}
-
-static __always_inline u32 slot_of(u64 ns)
-{
-	u32 log = 0, v;
-
-	if (ns < SUB)
-		return ns;
-	if (ns >> 32) {
-		log = 32;
-		v = ns >> 32;
-	} else {
-		v = ns;
-	}
-	if (v >> 16) {
-		log += 16;
-		v >>= 16;
-	}
-	if (v >> 8) {
-		log += 8;
-		v >>= 8;
-	}
-	if (v >> 4) {
-		log += 4;
-		v >>= 4;
-	}
-	if (v >> 2) {
-		log += 2;
-		v >>= 2;
-	}
-	log += v >> 1;
-	return log * SUB + ((ns >> (log - 2)) & (SUB - 1));
-}
 
 static __always_inline struct cpu_stat *stat_of(struct who *key, struct task_struct *t)
 {
@@ -200,7 +149,7 @@ int BPF_PROG(cpu_migrate, struct task_struct *p)
  * longest is charged with that time. */
 static __always_inline void blame(struct runs *r, struct who *who, u64 since)
 {
-	struct pair_key key = { .id = who->id, .epoch = who->epoch };
+	struct pair_key key = { .waiter = who->tgid, .epoch = who->epoch };
 	struct pair none = {}, *p;
 	u64 most = 0, from, ns;
 	u32 best = 0;
@@ -313,9 +262,6 @@ int BPF_PROG(cpu_switch, bool preempt, struct task_struct *prev, struct task_str
 	r->now.from = now;
 	r->now.tgid = BPF_CORE_READ(next, tgid);
 	r->now.wanted = wanted(next);
-	r->now.id = r->now.tgid;
-	if (r->now.wanted && by_cgroup)
-		r->now.id = BPF_CORE_READ(next, cgroups, dfl_cgrp, kn, id);
 	name_of(r->now.comm, BPF_CORE_READ(next, group_leader));
 	return 0;
 }

@@ -38,17 +38,16 @@ type progPair struct {
 }
 
 type progPairKey struct {
-	_     structs.HostLayout
-	Id    uint64
-	Epoch uint32
-	Tgid  uint32
+	_      structs.HostLayout
+	Waiter uint32
+	Epoch  uint32
+	Tgid   uint32
 }
 
 type progRun struct {
 	_      structs.HostLayout
 	From   uint64
 	To     uint64
-	Id     uint64
 	Tgid   uint32
 	Wanted uint32
 	Comm   [16]int8
@@ -64,9 +63,8 @@ type progRuns struct {
 
 type progWho struct {
 	_     structs.HostLayout
-	Id    uint64
+	Tgid  uint32
 	Epoch uint32
-	Pad   uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -86,7 +84,6 @@ const (
 	progProgCpuSwitch    = "cpu_switch"
 	progProgCpuWakeup    = "cpu_wakeup"
 	progProgCpuWakeupNew = "cpu_wakeup_new"
-	progVarByCgroup      = "by_cgroup"
 	progVarOnlyComm      = "only_comm"
 	progVarOnlyCommLen   = "only_comm_len"
 	progVarOnlyTgid      = "only_tgid"
@@ -168,7 +165,6 @@ type progMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
-	ByCgroup      *ebpf.VariableSpec `ebpf:"by_cgroup"`
 	OnlyComm      *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
 	OnlyTgid      *ebpf.VariableSpec `ebpf:"only_tgid"`
@@ -232,7 +228,6 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
-	ByCgroup      *ebpf.Variable `ebpf:"by_cgroup"`
 	OnlyComm      *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`
 	OnlyTgid      *ebpf.Variable `ebpf:"only_tgid"`

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +50,20 @@ func ViewNamed(name string) (View, bool) {
 	return View{}, false
 }
 
+// Column finds the column that is meant, in whatever case it is written; the view's first
+// for "".
+func (v View) Column(name string) (string, error) {
+	if name == "" {
+		return v.Columns[0], nil
+	}
+	for _, c := range v.Columns {
+		if strings.EqualFold(c, name) {
+			return c, nil
+		}
+	}
+	return "", fmt.Errorf("top %s has no column %q to sort by: there are %s", v.Name, name, strings.Join(v.Columns, ", "))
+}
+
 // Options say what to look at.
 type Options struct {
 	View View
@@ -63,9 +76,6 @@ type Options struct {
 	// Sort is the column to sort by; "" for the view's first.
 	Sort string
 }
-
-// commMax is what the kernel keeps of a name.
-const commMax = 15
 
 // Frame is the table of one interval.
 type Frame struct {
@@ -109,24 +119,18 @@ type Top struct {
 	}
 }
 
+// choice is the part of the options that every observer has.
+func (o *Options) choice() kernel.Choice {
+	return kernel.Choice{Pid: o.Pid, Comm: o.Comm, Scope: o.Scope}
+}
+
 // check refuses what cannot be.
 func (o *Options) check() error {
-	if len(o.Comm) > commMax {
-		return fmt.Errorf("%q is longer than the %d bytes that the kernel keeps of a name", o.Comm, commMax)
+	var err error
+	if o.Sort, err = o.View.Column(o.Sort); err != nil {
+		return err
 	}
-	if o.Sort == "" {
-		o.Sort = o.View.Columns[0]
-	}
-	if !slices.Contains(o.View.Columns, o.Sort) {
-		return fmt.Errorf("top %s has no column %q to sort by: there are %s", o.View.Name, o.Sort, strings.Join(o.View.Columns, ", "))
-	}
-	if o.Pid == 0 {
-		return nil
-	}
-	if _, err := os.Stat(fmt.Sprintf("/proc/%d", o.Pid)); err != nil {
-		return fmt.Errorf("there is no process %d to look at: %w", o.Pid, err)
-	}
-	return nil
+	return o.choice().Check()
 }
 
 // Open starts the programs, and with them the first interval.
@@ -154,7 +158,7 @@ func Open(o Options) (*Top, error) {
 		t.Close()
 		return nil, err
 	}
-	t.before.own = ownTime()
+	t.before.own = kernel.OwnTime()
 	return t, nil
 }
 
@@ -189,7 +193,7 @@ func (t *Top) Next(ctx context.Context, interval time.Duration) (*Frame, error) 
 // turn ends the interval and begins the next one.
 func (t *Top) turn() error {
 	t.epoch++
-	t.began, t.ended = t.ended, monotonic()
+	t.began, t.ended = t.ended, kernel.MonotonicNow()
 	if err := t.coll.Maps["intervals"].Put(uint32(0), progInterval{Began: t.ended, Epoch: t.epoch}); err != nil {
 		return fmt.Errorf("beginning an interval: %w", err)
 	}
@@ -214,7 +218,7 @@ func (t *Top) account(f *Frame) error {
 			t.before.missed += st.RecursionMisses
 		}
 	}
-	t.before.own = ownTime()
+	t.before.own = kernel.OwnTime()
 	f.Lost, f.Missed = t.before.lost-was.lost, t.before.missed-was.missed
 	f.BPF, f.Own = t.before.bpf-was.bpf, t.before.own-was.own
 	return nil
@@ -233,16 +237,8 @@ func (t *Top) load() error {
 		t.sources = append(t.sources, p.AttachTo)
 	}
 	slices.Sort(t.sources)
-	var comm [16]uint8
-	copy(comm[:], t.o.Comm)
-	values := map[string]any{"only_tgid": t.o.Pid, "own": uint32(os.Getpid()), "only_comm": comm, "only_comm_len": uint32(len(t.o.Comm))}
-	if s := t.o.Scope; s.Kind == kernel.ScopeCgroup {
-		values["scope_kind"], values["scope_cgroup"], values["scope_subsys"] = uint32(s.Kind), s.CgroupID, int32(s.Subsys)
-	}
-	for name, v := range values {
-		if err := spec.Variables[name].Set(v); err != nil {
-			return fmt.Errorf("setting the programs' constant %s: %w", name, err)
-		}
+	if err := t.o.choice().Set(spec); err != nil {
+		return err
 	}
 	tr, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
 	if err != nil {
@@ -281,33 +277,4 @@ func take[K, V any](t *Top, name string, epoch func(K) uint32, each func(K, V)) 
 		}
 	}
 	return nil
-}
-
-func monotonic() uint64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
-		return 0
-	}
-	return uint64(ts.Nano())
-}
-
-// ownTime is what this process used of processors so far.
-func ownTime() time.Duration {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// textOf reads a name as the kernel keeps it.
-func textOf(b [16]int8) string {
-	var out []byte
-	for _, c := range b {
-		if c == 0 {
-			break
-		}
-		out = append(out, byte(c))
-	}
-	return string(out)
 }

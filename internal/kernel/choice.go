@@ -1,0 +1,68 @@
+package kernel
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// CommMax is how many bytes the kernel keeps of a task's name.
+const CommMax = 15
+
+// Choice says which tasks an observer's programs look at; what is set must all hold.
+// It is decided in the kernel (chosen.h), and leaves this process out.
+type Choice struct {
+	// Pid chooses a process with its threads, Comm those whose thread or process has
+	// the name; 0 and "" for all.
+	Pid  uint32
+	Comm string
+	// Scope may be a control group, with those below it.
+	Scope Scope
+}
+
+// Check refuses what cannot be chosen.
+func (c Choice) Check() error {
+	if len(c.Comm) > CommMax {
+		return fmt.Errorf("%q is longer than the %d bytes that the kernel keeps of a name", c.Comm, CommMax)
+	}
+	if c.Pid == 0 {
+		return nil
+	}
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", c.Pid)); err != nil {
+		return fmt.Errorf("there is no process %d to look at: %w", c.Pid, err)
+	}
+	return nil
+}
+
+// Set sets the programs' constants.
+func (c Choice) Set(spec *ebpf.CollectionSpec) error {
+	var comm [16]uint8
+	copy(comm[:], c.Comm)
+	values := map[string]any{"only_tgid": c.Pid, "own": uint32(os.Getpid()), "only_comm": comm, "only_comm_len": uint32(len(c.Comm))}
+	if c.Scope.Kind == ScopeCgroup {
+		values["scope_kind"], values["scope_cgroup"], values["scope_subsys"] = uint32(c.Scope.Kind), c.Scope.CgroupID, int32(c.Scope.Subsys)
+	}
+	for name, v := range values {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return fmt.Errorf("setting the programs' constant %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// TracepointArguments is how many a tracepoint has, 0 where there is no such tracepoint:
+// releases add some at the end, and have taken others away.
+func TracepointArguments(types *btf.Spec, name string) int {
+	var def *btf.Typedef
+	if types.TypeByName("btf_trace_"+name, &def) != nil {
+		return 0
+	}
+	if p, ok := def.Type.(*btf.Pointer); ok {
+		if f, ok := p.Target.(*btf.FuncProto); ok {
+			return len(f.Params) - 1 // the first is the tracepoint's own
+		}
+	}
+	return 0
+}
