@@ -13,6 +13,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/firewall/pcap"
 	"github.com/bearcat-hids/bearcat/internal/observe/packet"
+	"github.com/bearcat-hids/bearcat/internal/observe/waterfall"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
 )
@@ -38,7 +39,7 @@ type packetTrace struct {
 	pcapng, chrome  string
 	out             io.Writer
 	capture         *pcap.Writer
-	trace           *packet.Chrome
+	trace           *waterfall.Trace
 	files           []*os.File
 	shown           int
 	err             error
@@ -143,7 +144,7 @@ func (r *packetTrace) openFiles() error {
 		}
 		r.files = append(r.files, f)
 		if name == r.chrome {
-			r.trace = packet.NewChrome(f)
+			r.trace = waterfall.NewTrace(f)
 		} else if r.capture, err = pcap.NewWriter(f, pcap.LinuxSLL); err != nil {
 			return err
 		}
@@ -180,7 +181,11 @@ func (r *packetTrace) show(l *packet.Life) bool {
 		r.err = r.capture.Frame(l.Device, l.At, frame, len(frame)-len(l.Headers)+int(l.Length), l.Comment())
 	}
 	if r.err == nil && r.trace != nil {
-		r.err = r.trace.Life(l)
+		group := "received packets"
+		if l.Sent {
+			group = "sent packets"
+		}
+		r.err = r.trace.Add(group, l.ID, l.Title(), l.At, l.Stages)
 	}
 	return r.err == nil && (r.count == 0 || r.shown < r.count)
 }

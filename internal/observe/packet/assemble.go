@@ -12,6 +12,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/drop"
+	"github.com/bearcat-hids/bearcat/internal/observe/waterfall"
 )
 
 const (
@@ -205,11 +206,11 @@ func (g *gatherer) add(n *progNote) {
 			w.life.Arrival = g.path(n.Stack)
 		}
 	case progWhatON_CPU:
-		before := "nothing ran before"
+		detail := who(process(n)) + " runs"
 		if n.A != 0 {
-			before = fmt.Sprintf("%s[%d] ran before", device, n.A)
+			detail += fmt.Sprintf(", %s[%d] ran instead", device, n.A)
 		}
-		w.points = append(w.points, point{n.At, n.Cpu, "on cpu", source[n.What], who(process(n)) + " runs, " + before, n.Tid})
+		w.points = append(w.points, point{n.At, n.Cpu, "on cpu", source[n.What], detail, n.Tid})
 	case progWhatOFF_CPU:
 		w.points = append(w.points, point{n.At, n.Cpu, "off cpu", source[n.What], fmt.Sprintf("%s has not read yet, and %s[%d] runs", who(process(n)), device, n.A), n.Tid})
 	case progWhatSENT:
@@ -365,7 +366,7 @@ func (g *gatherer) finish(w *growing) {
 	l.At = g.origin.Add(time.Duration(first))
 	before := first
 	for _, p := range w.points {
-		l.Stages = append(l.Stages, Stage{p.name, time.Duration(p.at - first), time.Duration(p.at - before), p.cpu, p.detail, p.source})
+		l.Stages = append(l.Stages, waterfall.Stage{Name: p.name, At: time.Duration(p.at - first), Took: time.Duration(p.at - before), CPU: p.cpu, Detail: p.detail, Source: p.source})
 		before = p.at
 	}
 	l.Took = time.Duration(before - first)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/observe/waterfall"
 )
 
 // Life is what happened to one packet, from where it was seen first to its end.
@@ -32,7 +34,10 @@ type Life struct {
 	// Sender and Reader are the processes at its ends, where there are.
 	Sender *Process `json:"sender,omitempty"`
 	Reader *Process `json:"reader,omitempty"`
-	Stages []Stage  `json:"stages"`
+	// Stages are named: call, route, neighbour, interrupt, softirq raised, softirq,
+	// gro, sending, queue in, queue out, driver, driver back, backlog, protocols,
+	// tcp, socket, woken, on cpu, off cpu, copied, call done, done, taken, dropped.
+	Stages []waterfall.Stage `json:"stages"`
 	// End is how it ended: copied, done, taken, dropped, or open where more was
 	// not seen.
 	End  string `json:"end"`
@@ -65,40 +70,14 @@ type Drop struct {
 	Advice string `json:"advice,omitempty"`
 }
 
-// Stage is one place on the way.
-type Stage struct {
-	// Name is one of call, route, neighbour, interrupt, softirq raised, softirq,
-	// gro, sending, queue in, queue out, driver, driver back, backlog, protocols,
-	// tcp, socket, woken, on cpu, off cpu, copied, call done, done, taken, dropped.
-	Name string `json:"name"`
-	// At is since the life's beginning, Took since the stage before.
-	At   time.Duration `json:"at_ns"`
-	Took time.Duration `json:"took_ns"`
-	CPU  uint32        `json:"cpu"`
-	// Detail says it in words; Source is the kernel's tracepoint.
-	Detail string `json:"detail"`
-	Source string `json:"source"`
-}
-
 // Stage returns the first stage of a name.
-func (l *Life) Stage(name string) (Stage, bool) {
+func (l *Life) Stage(name string) (waterfall.Stage, bool) {
 	for _, s := range l.Stages {
 		if s.Name == name {
 			return s, true
 		}
 	}
-	return Stage{}, false
-}
-
-// Longest is the index of the stage that took longest.
-func (l *Life) Longest() int {
-	best := 0
-	for i, s := range l.Stages {
-		if s.Took > l.Stages[best].Took {
-			best = i
-		}
-	}
-	return best
+	return waterfall.Stage{}, false
 }
 
 // read fills in what the packet's headers say. Headers that are cut short leave fields

@@ -362,8 +362,11 @@ int BPF_PROG(reader_woken, struct task_struct *t)
 	tid = BPF_CORE_READ(t, pid);
 	w.life = now->id;
 	w.at = bpf_ktime_get_ns();
-	if (!bpf_map_update_elem(&readers, &tid, &w, BPF_ANY))
+	if (!bpf_map_update_elem(&readers, &tid, &w, BPF_ANY)) {
+		if (!waking)
+			now->switched = 0; /* nobody was looking until now */
 		__sync_fetch_and_add(&waking, 1);
+	}
 	n = reserve();
 	if (!n)
 		return lost();
@@ -377,32 +380,97 @@ int BPF_PROG(reader_woken, struct task_struct *t)
 	return 0;
 }
 
-/* a and the name at the device's place are of the other process. */
-static __always_inline int switched(struct task_struct *reader, struct task_struct *other, u16 what, struct now *now)
+/* Notes who leaves the processor, and how long it had it. */
+static __always_inline void keep_slice(struct task_struct *prev, struct now *now, u64 at)
 {
-	u32 tid = BPF_CORE_READ(reader, pid);
+	struct slice *s = &now->slices[now->next_slice++ % SLICES];
+
+	s->from = now->switched;
+	s->to = at;
+	s->tgid = BPF_CORE_READ(prev, tgid);
+	BPF_CORE_READ_INTO(&s->comm, prev, comm);
+	now->switched = at;
+}
+
+/* Who had the processor longest since then, of the last ones. */
+static __always_inline struct slice *longest(struct now *now, u64 since)
+{
+	struct slice *best = NULL, *s;
+	u64 most = 0, from;
+
+	for (int i = 0; i < SLICES; i++) {
+		s = &now->slices[i];
+		from = s->from > since ? s->from : since;
+		if (s->to > from && s->to - from > most) {
+			most = s->to - from;
+			best = s;
+		}
+	}
+	return best;
+}
+
+/* a and the name at the device's place are of the other process. */
+static __always_inline void reader_note(struct note *n, struct task_struct *reader, u32 other, const char *comm)
+{
+	n->tid = BPF_CORE_READ(reader, pid);
+	n->tgid = BPF_CORE_READ(reader, tgid);
+	BPF_CORE_READ_INTO(&n->comm, reader, comm);
+	n->a = other;
+	bpf_probe_read_kernel(n->device, sizeof(n->device), comm);
+}
+
+static __always_inline struct woken *awaited(struct task_struct *t, bool goes_on)
+{
+	u32 tid = BPF_CORE_READ(t, pid);
 	struct woken *w = bpf_map_lookup_elem(&readers, &tid);
+
+	if (!w)
+		return NULL;
+	if (goes_on && w->told++ < SWITCHES)
+		return w;
+	bpf_map_delete_elem(&readers, &tid); /* it sleeps: for something else */
+	__sync_fetch_and_add(&waking, -1);
+	return NULL;
+}
+
+static __always_inline int lose(struct task_struct *reader, struct task_struct *next, struct now *now)
+{
+	struct woken *w = awaited(reader, runnable(reader));
 	struct note *n;
 	u64 life;
 
 	if (!w)
 		return 0;
 	life = w->life;
-	if ((what == OFF_CPU && !runnable(reader)) || w->told >= SWITCHES) { /* it sleeps: for something else */
-		bpf_map_delete_elem(&readers, &tid);
-		__sync_fetch_and_add(&waking, -1);
-		return 0;
-	}
-	w->told++;
+	w->at = bpf_ktime_get_ns(); /* it waits again */
 	n = reserve();
 	if (!n)
 		return lost();
-	fill(n, life, what, 0, now);
-	n->tid = tid;
-	n->tgid = BPF_CORE_READ(reader, tgid);
-	BPF_CORE_READ_INTO(&n->comm, reader, comm);
-	n->a = BPF_CORE_READ(other, tgid);
-	BPF_CORE_READ_INTO(&n->device, other, comm);
+	fill(n, life, OFF_CPU, 0, now);
+	reader_note(n, reader, BPF_CORE_READ(next, tgid), (void *)next + bpf_core_field_offset(struct task_struct, comm));
+	bpf_ringbuf_submit(n, 0);
+	return 0;
+}
+
+static __always_inline int get(struct task_struct *reader, struct now *now)
+{
+	struct woken *w = awaited(reader, true);
+	struct slice *s;
+	struct note *n;
+	u64 life;
+
+	if (!w)
+		return 0;
+	life = w->life;
+	s = longest(now, w->at);
+	n = reserve();
+	if (!n)
+		return lost();
+	fill(n, life, ON_CPU, 0, now);
+	if (s)
+		reader_note(n, reader, s->tgid, s->comm);
+	else
+		reader_note(n, reader, 0, NULL);
 	bpf_ringbuf_submit(n, 0);
 	return 0;
 }
@@ -410,12 +478,16 @@ static __always_inline int switched(struct task_struct *reader, struct task_stru
 SEC("tp_btf/sched_switch")
 int BPF_PROG(reader_switched, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	struct now *now = now_here();
+	struct now *now;
 
-	if (!waking || !now)
+	if (!waking) /* the slice that begins now is not told whole */
 		return 0;
-	switched(prev, next, OFF_CPU, now);
-	return switched(next, prev, ON_CPU, now);
+	now = now_here();
+	if (!now)
+		return 0;
+	keep_slice(prev, now, bpf_ktime_get_ns());
+	lose(prev, next, now);
+	return get(next, now);
 }
 
 /* The current thread has read. */

@@ -20,6 +20,7 @@
 #define BYTES 128
 #define HEADER 40
 #define WAKES 4 /* as many readers are followed for one packet */
+#define SLICES 8
 #define SWITCHES 16 /* of a reader are told for one packet */
 #define SECOND 1000000000ULL
 
@@ -136,6 +137,14 @@ struct gro {
 	u64 at;
 };
 
+/* A task that had a processor. */
+struct slice {
+	u64 from, to; /* from is 0 where it is not known */
+	u32 tgid;
+	char comm[16];
+	u32 pad;
+};
+
 /* What a processor is doing. */
 struct now {
 	u64 irq_at;
@@ -149,6 +158,9 @@ struct now {
 	u64 driver, driver_id;
 	u64 lives; /* that began here */
 	struct gro gro[GRO_SLOTS];
+	u64 switched; /* when, if a reader was awaited then */
+	u32 next_slice, pad;
+	struct slice slices[SLICES]; /* the last ones */
 	u64 left[GRO_SLOTS]; /* packets that --rate left out: they do not begin further on */
 };
 

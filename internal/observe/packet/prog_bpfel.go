@@ -130,6 +130,17 @@ type progNow struct {
 		Head uint64
 		At   uint64
 	}
+	Switched  uint64
+	NextSlice uint32
+	Pad       uint32
+	Slices    [8]struct {
+		_    structs.HostLayout
+		From uint64
+		To   uint64
+		Tgid uint32
+		Comm [16]int8
+		Pad  uint32
+	}
 	Left [64]uint64
 }
 
