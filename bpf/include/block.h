@@ -42,8 +42,20 @@ struct request___bc {
 } __attribute__((preserve_access_index));
 
 /* 5.11 took the queue from the arguments of block_rq_issue and block_bio_queue (commits
- * a54895fa057c and e8a676d61c07). */
+ * a54895fa057c and e8a676d61c07); kernels that are maintained for long have one of them. */
 const volatile u8 request_second = 0;
+const volatile u8 bio_second = 0;
+
+/* A tracepoint's first argument, or its second. */
+static __always_inline u64 first_or_second(u64 *ctx, bool second)
+{
+	u64 other = 0;
+
+	if (!second)
+		return ctx[0];
+	bpf_probe_read_kernel(&other, sizeof(other), &ctx[1]); /* a choice of addresses is not verified */
+	return other;
+}
 
 static __always_inline struct gendisk___bc *disk_of(struct request___bc *rq)
 {

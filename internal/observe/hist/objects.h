@@ -152,10 +152,7 @@ int BPF_PROG(qdisc_xmit, void *skb, struct net_device___h *dev)
 SEC("tp_btf/block_rq_issue")
 int block_issue(u64 *ctx)
 {
-	if (request_second)
-		object_begin(ctx[1], 0);
-	else
-		object_begin(ctx[0], 0);
+	object_begin(first_or_second(ctx, request_second), 0);
 	return 0;
 }
 

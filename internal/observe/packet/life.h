@@ -228,7 +228,7 @@ static __always_inline u64 begin(void *ctx, struct sk_buff___bc *skb, u64 head, 
 	b->segments = BPF_CORE_READ(shared(skb), gso_segs);
 	b->has = h->has;
 	__builtin_memcpy(b->bytes, h->bytes, BYTES);
-	bpf_ringbuf_submit(b, 0);
+	give(b);
 	return l.id;
 }
 
@@ -253,7 +253,7 @@ static __always_inline int tell(struct life *l, u64 head, u16 what, u16 how, str
 	if (!n)
 		return lost();
 	fill(n, id, what, how, now);
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 

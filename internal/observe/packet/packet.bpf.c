@@ -60,7 +60,7 @@ int BPF_PROG(send_queued, void *packet)
 		name_of_device(n->device, sizeof(n->device), dev);
 		n->net = net_of_device(dev);
 	}
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -95,7 +95,7 @@ int BPF_PROG(qdisc_in, struct Qdisc___bc *q, void *txq, void *packet)
 	fill(n, id, QDISC_IN, 0, now);
 	n->a = BPF_CORE_READ(q, q.qlen);
 	BPF_CORE_READ_INTO(&n->device, q, ops, id);
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -120,7 +120,7 @@ int BPF_PROG(qdisc_out, struct Qdisc___bc *q, void *txq, int packets, void *pack
 	fill(n, id, QDISC_OUT, 0, now);
 	n->a = BPF_CORE_READ(q, q.qlen);
 	BPF_CORE_READ_INTO(&n->device, q, ops, id);
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -144,7 +144,7 @@ int BPF_PROG(driver, void *packet, void *device)
 	fill(n, id, DRIVER, 0, now);
 	n->a = BPF_CORE_READ((struct sk_buff___bc *)packet, queue_mapping);
 	name_of_device(n->device, sizeof(n->device), device);
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -162,7 +162,7 @@ int BPF_PROG(driver_back, void *packet, int rc)
 		return lost();
 	fill(n, now->driver_id, DRIVER_BACK, 0, now);
 	n->a = rc;
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	now->driver_id = 0;
 	return 0;
 }
@@ -189,7 +189,7 @@ int BPF_PROG(recv_queued, void *packet)
 		return lost();
 	fill(n, id, RECV_QUEUED, 0, now);
 	n->net = device_net(skb);
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -228,7 +228,7 @@ static __always_inline void tell_received(struct life *l, struct sk_buff___bc *s
 		name_of_device(n->device, sizeof(n->device), dev);
 	}
 	n->a = BPF_CORE_READ(shared(skb), gso_segs);
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 }
 
 SEC("tp_btf/netif_receive_skb")
@@ -284,7 +284,7 @@ int BPF_PROG(tcp, void *sk, void *packet)
 	fill(n, id, TCP, how, now);
 	n->a = BPF_CORE_READ((struct tcp_sock___bc *)sk, snd_cwnd);
 	n->b = BPF_CORE_READ((struct tcp_sock___bc *)sk, srtt_us) >> 3; /* it is kept eightfold */
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -344,7 +344,7 @@ int BPF_PROG(socket_ready, void *sk)
 		n->tgid = o->tgid;
 		__builtin_memcpy(n->comm, o->comm, sizeof(n->comm));
 	}
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -376,7 +376,7 @@ int BPF_PROG(reader_woken, struct task_struct *t)
 	n->tid = tid;
 	n->tgid = BPF_CORE_READ(t, tgid);
 	BPF_CORE_READ_INTO(&n->comm, t, comm);
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -448,7 +448,7 @@ static __always_inline int lose(struct task_struct *reader, struct task_struct *
 		return lost();
 	fill(n, life, OFF_CPU, 0, now);
 	reader_note(n, reader, BPF_CORE_READ(next, tgid), (void *)next + bpf_core_field_offset(struct task_struct, comm));
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -471,7 +471,7 @@ static __always_inline int get(struct task_struct *reader, struct now *now)
 		reader_note(n, reader, s->tgid, s->comm);
 	else
 		reader_note(n, reader, 0, NULL);
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -522,7 +522,7 @@ int BPF_PROG(copied, void *packet, int length)
 		return lost();
 	fill(n, id, COPIED, LIFE_ENDS, now);
 	n->a = length;
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -568,7 +568,7 @@ int BPF_PROG(read_call, void *sk, int ret, int flags)
 	fill(n, 0, READ, 0, now);
 	n->sock = key;
 	n->a = ret;
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 
@@ -599,7 +599,7 @@ static __always_inline int dropped_at(void *packet, u64 where, u32 reason, struc
 		n->tgid = o->tgid;
 		__builtin_memcpy(n->comm, o->comm, sizeof(n->comm));
 	}
-	bpf_ringbuf_submit(n, 0);
+	give(n);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #ifndef BEARCAT_PACKET_H
 #define BEARCAT_PACKET_H
 
+#include "notes.h"
 #include "owner.h"
 
 #define LIVES 8192
@@ -188,11 +189,6 @@ const volatile u8 drop_socket = 0;
 
 u32 waking; /* so many threads are to read, about: the reader of notes counts anew */
 struct totals total;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
-} notes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -126,7 +126,7 @@ int BPF_PROG(call_ends, struct pt_regs *regs, long ret)
 		fill(n, c->life, SENT, 0, now);
 		n->a = ret;
 		n->b = c->nr;
-		bpf_ringbuf_submit(n, 0);
+		give(n);
 	}
 	bpf_map_delete_elem(&calls, &tid);
 	return 0;
