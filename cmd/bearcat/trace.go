@@ -20,11 +20,11 @@ import (
 func traceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "trace", Short: "follow one thing through the kernel, stage by stage",
-		Long: "Follows packets, and calls on files, through the kernel, with the time that\neach stage took and who had it.",
+		Long: "Follows packets, calls on files, and tasks through the kernel, with the time\nthat each stage took and who had it.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(tracePacket(), traceIO())
+	cmd.AddCommand(tracePacket(), traceIO(), traceTask())
 	return cmd
 }
 
@@ -55,11 +55,10 @@ type story struct {
 	stages []waterfall.Stage
 }
 
-func (r *tracing) flags(fl *pflag.FlagSet, things, unit string, rate *uint32) {
+func (r *tracing) flags(fl *pflag.FlagSet, things string) {
 	fl.IntVar(&r.count, "count", 0, "end after so many "+things+"; 0 for no end")
 	fl.DurationVar(&r.forTime, "for", 0, "end after this long; 0 for no end")
 	fl.DurationVar(&r.slower, "slower", 0, "show only "+things+" that took at least this long")
-	fl.Uint32Var(rate, "rate", *rate, "follow at most so many `"+unit+"` a second")
 	fl.BoolVar(&r.json, "json", false, "print one JSON object for each")
 	fl.StringVar(&r.chrome, "perfetto", "", "also write stages to this `FILE` for ui.perfetto.dev")
 }

@@ -47,7 +47,8 @@ standard error, says what was left out or lost.`,
 		},
 	}
 	fl := cmd.Flags()
-	r.flags(fl, "calls", "CALLS", &r.Rate)
+	r.flags(fl, "calls")
+	fl.Uint32Var(&r.Rate, "rate", r.Rate, "show at most so many `CALLS` a second")
 	fl.Uint32Var(&r.Pid, "pid", 0, "of one `PROCESS` with all its threads")
 	fl.StringVar(&r.Comm, "comm", "", "of threads or processes with this `NAME`")
 	fl.StringVar(&r.cgroup, "cgroup", "", "of the control group at `PATH` and those below it")

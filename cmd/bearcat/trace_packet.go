@@ -47,7 +47,8 @@ on standard error, says what was left out or lost.`,
 		},
 	}
 	fl := cmd.Flags()
-	r.flags(fl, "packets", "PACKETS", &r.Rate)
+	r.flags(fl, "packets")
+	fl.Uint32Var(&r.Rate, "rate", r.Rate, "follow at most so many `PACKETS` a second")
 	fl.Uint32Var(&r.pid, "pid", 0, "show only packets that this `PROCESS` sent or read")
 	fl.Uint32Var(&r.netOf, "netns", 0, "only in the network namespace of a `PROCESS`")
 	fl.StringVar(&r.pcapng, "pcapng", "", "also write them to this `FILE` for Wireshark")
