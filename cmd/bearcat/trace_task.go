@@ -33,8 +33,8 @@ scheduler: how long they run, where in the kernel they sleep and who wakes them,
 how long they wait for a processor and who had it, and when they move to another
 one. At the end comes what each thread did in all.
 
-It ends when interrupted, after --for, or after --count intervals. The last line,
-on standard error, says what was lost.`,
+It ends when interrupted, after --for, or after --count intervals. The last
+line, on standard error, says what was lost.`,
 		Example: "  bearcat trace task 4242 --for 5s\n  bearcat trace task --comm nginx --slower 10ms\n  bearcat trace task 4242 --for 10s --summary --json",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
