@@ -7,6 +7,7 @@
 #   run.sh flood   opens as fast as two processors make them, and execs among them
 #   run.sh storm   memory of the agent while everything happens at once, for a minute
 #   run.sh fw      what a packet costs in the firewall, beside xdp-filter if installed
+#   run.sh observe  what observers cost the work that they look at
 #   run.sh micro   the packages' own benchmarks
 #   run.sh all     all of these (the default)
 #   run.sh docs    put the results into docs/benchmarks.md
@@ -36,6 +37,7 @@ build() {
 	go build -buildvcs=false -o bin/vmrun ./test/kernel/cmd/vmrun
 	go build -buildvcs=false -o $out/bench ./test/bench/cmd/bench
 	gcc -O2 -Wall -Wextra -static -o $out/load test/bench/load/load.c
+	gcc -O2 -Wall -Wextra -static -o $out/talk test/bench/load/talk.c
 	gcc -O2 -Wall -Wextra -static -s -nostdlib -o $out/nothing test/bench/load/nothing.c
 	cp test/bench/load/*.sh test/bench/rules/*.yaml $out/
 	if [ -z "${BEARCAT:-}" ]; then
@@ -99,6 +101,11 @@ section_fw() {
 	$out/bench fw -out $out/fw
 }
 
+section_observe() {
+	say "observe: hist, top, trace and flame"
+	in_guest 30m "$counted" observe -pairs "$pairs" -out "$PWD/$out/observe"
+}
+
 section_micro() {
 	say "micro: the packages' own benchmarks"
 	$out/bench micro -out $out/micro
@@ -106,7 +113,7 @@ section_micro() {
 
 section=${1:-all}
 case $section in
-exec | peers | idle | flood | storm | fw | micro)
+exec | peers | idle | flood | storm | fw | observe | micro)
 	build
 	("section_$section")
 	;;
@@ -124,9 +131,9 @@ all)
 		wait $peers || failed="$failed peers"
 		trap - INT TERM
 		cat $out/peers.log
-		rest="idle flood storm fw micro"
+		rest="idle flood storm fw observe micro"
 	else
-		rest="exec peers idle flood storm fw micro"
+		rest="exec peers idle flood storm fw observe micro"
 	fi
 	for s in $rest; do
 		("section_$s") || failed="$failed $s"

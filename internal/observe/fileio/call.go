@@ -1,9 +1,7 @@
 package fileio
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
@@ -76,27 +74,21 @@ const mostNotes = 512
 // take reads a record. A call is returned where it ends with it; ok is false for what
 // the programs do not write.
 func (g *gatherer) take(raw []byte) (call *Call, ok bool) {
-	var n progNote
 	var e progEnded
-	switch len(raw) {
-	case binary.Size(n):
-		if binary.Read(bytes.NewReader(raw), binary.LittleEndian, &n) != nil {
-			return nil, false
-		}
-		if len(g.open) >= pending {
-			g.forget()
-		}
-		if len(g.open[n.Call]) < mostNotes {
-			g.open[n.Call] = append(g.open[n.Call], n)
-		}
-		return nil, true
-	case binary.Size(e):
-		if binary.Read(bytes.NewReader(raw), binary.LittleEndian, &e) != nil {
-			return nil, false
-		}
+	if kernel.Decode(raw, &e) {
 		return g.end(&e), true
 	}
-	return nil, false
+	var n progNote
+	if !kernel.Decode(raw, &n) {
+		return nil, false
+	}
+	if len(g.open) >= pending {
+		g.forget()
+	}
+	if len(g.open[n.Call]) < mostNotes {
+		g.open[n.Call] = append(g.open[n.Call], n)
+	}
+	return nil, true
 }
 
 // forget drops the older half of the calls that have not ended: most are faster than

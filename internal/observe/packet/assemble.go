@@ -43,6 +43,7 @@ type gatherer struct {
 	origin  time.Time
 	reasons map[uint32]string
 	names   kernel.Symbols
+	paths   map[int32][]string // by the number of a stack
 	// stack returns addresses, innermost first.
 	stack func(id int32) []uint64
 }
@@ -75,7 +76,7 @@ type point struct {
 }
 
 func newGatherer(origin time.Time) *gatherer {
-	return &gatherer{open: map[uint64]*growing{}, sockets: map[uint64][]*growing{}, sent: map[segment]uint64{}, origin: origin, stack: func(int32) []uint64 { return nil }}
+	return &gatherer{open: map[uint64]*growing{}, sockets: map[uint64][]*growing{}, sent: map[segment]uint64{}, paths: map[int32][]string{}, origin: origin, stack: func(int32) []uint64 { return nil }}
 }
 
 // begin takes the first note of a life.

@@ -40,12 +40,20 @@ func tableName(t uint32) string {
 }
 
 // path names the functions of a stack, outermost first, without those that every packet
-// goes through.
+// goes through. The number of a stack stays the same while the programs are loaded.
 func (g *gatherer) path(id int32) []string {
 	if id < 0 {
 		return nil
 	}
-	var out []string
+	out, known := g.paths[id]
+	if !known {
+		out = g.readPath(id)
+		g.paths[id] = out
+	}
+	return out
+}
+
+func (g *gatherer) readPath(id int32) (out []string) {
 	for _, addr := range g.stack(id) {
 		name, _ := g.names.Find(addr)
 		name, _, _ = strings.Cut(name, ".") // as in .isra.0

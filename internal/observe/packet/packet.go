@@ -8,9 +8,7 @@
 package packet
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -34,12 +32,12 @@ type Options struct {
 	Filter *Filter
 	// Net is the number of a network namespace in which lives begin; 0 for all.
 	Net uint32
-	// Rate is how many lives may begin a second; the others are counted. 0 is 1000.
+	// Rate is how many lives may begin a second; the others are counted. 0 is DefaultRate.
 	Rate uint32
 }
 
 // DefaultRate is of lives a second.
-const DefaultRate = 1000
+const DefaultRate = 200
 
 // Tracer follows packets until it is closed.
 type Tracer struct {
@@ -212,6 +210,7 @@ const tick = 50 * time.Millisecond
 // that are not over.
 func (t *Tracer) Run(ctx context.Context, each func(*Life) bool) error {
 	last := time.Now()
+	collected := last
 	var rec ringbuf.Record
 	for {
 		t.ring.SetDeadline(time.Now().Add(tick))
@@ -242,7 +241,8 @@ func (t *Tracer) Run(ctx context.Context, each func(*Life) bool) error {
 		if now == 0 {
 			return nil
 		}
-		if err != nil {
+		if time.Since(collected) > time.Second {
+			collected = time.Now()
 			t.collect(now)
 		}
 	}
@@ -256,7 +256,11 @@ func (t *Tracer) collect(now uint64) {
 	var l progLife
 	var old []uint64
 	for it := lives.Iterate(); it.Next(&head, &l); {
-		if now > l.Seen && time.Duration(now-l.Seen) > forgotten {
+		limit := forgotten
+		if l.What == uint32(progWhatRECEIVED) || l.What == uint32(progWhatTCP) {
+			limit = held // it was merged into another, and nothing tells of that
+		}
+		if now > l.Seen && time.Duration(now-l.Seen) > limit {
 			old = append(old, head)
 		}
 	}
@@ -280,21 +284,16 @@ func (t *Tracer) collect(now uint64) {
 
 // take reads a record; false where it is none that the programs write.
 func (g *gatherer) take(raw []byte) bool {
+	var n progNote
+	if kernel.Decode(raw, &n) {
+		g.add(&n)
+		return true
+	}
 	var b progBirth
-	switch len(raw) {
-	case binary.Size(progNote{}):
-		if binary.Read(bytes.NewReader(raw), binary.LittleEndian, &b.Note) != nil {
-			return false
-		}
-		g.add(&b.Note)
-	case binary.Size(b):
-		if binary.Read(bytes.NewReader(raw), binary.LittleEndian, &b) != nil {
-			return false
-		}
-		g.begin(&b)
-	default:
+	if !kernel.Decode(raw, &b) {
 		return false
 	}
+	g.begin(&b)
 	return true
 }
 

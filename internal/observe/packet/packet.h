@@ -162,7 +162,7 @@ struct now {
 	u64 switched; /* when, if a reader was awaited then */
 	u32 next_slice, pad;
 	struct slice slices[SLICES]; /* the last ones */
-	u64 left[GRO_SLOTS]; /* packets that --rate left out: they do not begin further on */
+	u64 left[GRO_SLOTS]; /* packets that were left out: they do not begin further on */
 };
 
 struct totals {

@@ -1,9 +1,7 @@
 package task
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
@@ -58,7 +56,7 @@ type gatherer struct {
 // take reads a record; nil for what the programs do not write.
 func (g *gatherer) take(raw []byte) *Interval {
 	var n progNote
-	if len(raw) != binary.Size(n) || binary.Read(bytes.NewReader(raw), binary.LittleEndian, &n) != nil || whats[progWhat(n.What)] == "" || n.To < n.From {
+	if !kernel.Decode(raw, &n) || whats[progWhat(n.What)] == "" || n.To < n.From {
 		return nil
 	}
 	i := &Interval{At: g.origin.Add(time.Duration(n.From)), Took: time.Duration(n.To - n.From), Pid: n.Tgid, Tid: n.Tid, Comm: kernel.Text(n.Comm[:]),

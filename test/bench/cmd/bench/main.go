@@ -6,6 +6,7 @@
 //	bench start [flags]   time to readiness and to the first event
 //	bench flood [flags]   what becomes of a flood of opens, and of execs in it
 //	bench storm [flags]   the agent's memory while everything happens at once
+//	bench observe [flags] what observers cost the work that they look at
 //	bench fw    [flags]   what a packet costs in the firewall
 //	bench micro [flags]   the packages' own benchmarks
 //	bench docs  [flags]   put the results into docs/benchmarks.md
@@ -20,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -44,12 +46,12 @@ func main() {
 
 func dispatch(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"cost": cost, "idle": idle, "start": start, "flood": flood, "storm": storm, "fw": fw, "micro": micro, "docs": docs,
+		"cost": cost, "idle": idle, "start": start, "flood": flood, "storm": storm, "fw": fw, "observe": observe, "micro": micro, "docs": docs,
 	}
 	if len(args) > 0 && commands[args[0]] != nil {
 		return commands[args[0]](ctx, args[1:])
 	}
-	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|flood|storm|fw|micro|docs [flags]; -h after any of them lists its flags")
+	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|flood|storm|fw|observe|micro|docs [flags]; -h after any of them lists its flags")
 	return errUsage
 }
 
@@ -249,6 +251,22 @@ func storm(ctx context.Context, args []string) error {
 	defer place.Remove()
 	o.Place = place
 	r, err := bench.MeasureStorm(ctx, o)
+	if err != nil {
+		return err
+	}
+	return c.finish(r)
+}
+
+func observe(ctx context.Context, args []string) error {
+	c := newCommon("observe")
+	c.needAgent()
+	o := bench.ObserveOptions{Progress: os.Stderr}
+	c.set.IntVar(&o.Pairs, "pairs", 5, "`runs` without and with each observer")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	o.Bearcat, o.Talk = c.bearcat, filepath.Join(c.tools, "talk")
+	r, err := bench.MeasureObserve(ctx, o)
 	if err != nil {
 		return err
 	}
