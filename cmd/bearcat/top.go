@@ -40,7 +40,7 @@ a terminal in place, into a pipe one below the other. Views:
 ` + wrapKinds(views.String()) + `
 It ends when interrupted, or after --count or --for. All programs are at
 tracepoints. The last line says which, what was lost, and what it cost.`,
-		Example: "  bearcat top cpu\n  bearcat top cpu --sort INV/s --rows 5\n  bearcat top cpu --pid 4242 --interval 1s --count 10 --json",
+		Example: "  bearcat top cpu --sort INV/s --rows 5\n  bearcat top mem --comm postgres\n  bearcat top cpu --pid 4242 --interval 1s --count 10 --json",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
@@ -178,6 +178,10 @@ func topFooter(f *top.Frame) string {
 	if f.BPF > 0 {
 		fmt.Fprintf(&b, "; the programs took %s, %.2f%% of a processor", nanoseconds(uint64(f.BPF)), 100*f.BPF.Seconds()/max(f.Took, 0.001))
 	}
-	fmt.Fprintf(&b, "; bearcat itself %s\n\n", nanoseconds(uint64(f.Own)))
+	fmt.Fprintf(&b, "; bearcat itself %s\n", nanoseconds(uint64(f.Own)))
+	for _, n := range f.Notes {
+		fmt.Fprintf(&b, "note: %s\n", n)
+	}
+	b.WriteByte('\n')
 	return b.String()
 }

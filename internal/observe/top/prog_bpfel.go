@@ -31,6 +31,19 @@ type progInterval struct {
 	Pad   uint32
 }
 
+type progMemStat struct {
+	_         structs.HostLayout
+	AnonRead  uint64
+	AnonWrite uint64
+	File      uint64
+	Cow       uint64
+	Other     uint64
+	Major     uint64
+	Stalls    uint64
+	Stalled   uint64
+	Comm      [16]int8
+}
+
 type progPair struct {
 	_    structs.HostLayout
 	Ns   uint64
@@ -71,31 +84,43 @@ type progWho struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	progMapCpu           = "cpu"
-	progMapCpuRuns       = "cpu_runs"
-	progMapEmpty         = "empty"
-	progMapIntervals     = "intervals"
-	progMapLost          = "lost"
-	progMapPairs         = "pairs"
-	progMapScopeFull     = "scope_full"
-	progMapScopeTgids    = "scope_tgids"
-	progMapWaiting       = "waiting"
-	progProgCpuMigrate   = "cpu_migrate"
-	progProgCpuSwitch    = "cpu_switch"
-	progProgCpuWakeup    = "cpu_wakeup"
-	progProgCpuWakeupNew = "cpu_wakeup_new"
-	progVarOnlyComm      = "only_comm"
-	progVarOnlyCommLen   = "only_comm_len"
-	progVarOnlyTgid      = "only_tgid"
-	progVarOwn           = "own"
-	progVarScopeCgroup   = "scope_cgroup"
-	progVarScopeKind     = "scope_kind"
-	progVarScopeSubsys   = "scope_subsys"
-	progVarUnusedCpu     = "unused_cpu"
-	progVarUnusedPair    = "unused_pair"
-	progVarUnusedPairKey = "unused_pair_key"
-	progVarUnusedRuns    = "unused_runs"
-	progVarUnusedWho     = "unused_who"
+	progMapCpu             = "cpu"
+	progMapCpuRuns         = "cpu_runs"
+	progMapEmpty           = "empty"
+	progMapFreeing         = "freeing"
+	progMapIntervals       = "intervals"
+	progMapLost            = "lost"
+	progMapMajors          = "majors"
+	progMapMem             = "mem"
+	progMapPairs           = "pairs"
+	progMapScopeFull       = "scope_full"
+	progMapScopeTgids      = "scope_tgids"
+	progMapWaiting         = "waiting"
+	progProgCpuMigrate     = "cpu_migrate"
+	progProgCpuSwitch      = "cpu_switch"
+	progProgCpuWakeup      = "cpu_wakeup"
+	progProgCpuWakeupNew   = "cpu_wakeup_new"
+	progProgMemExit        = "mem_exit"
+	progProgMemFaultKernel = "mem_fault_kernel"
+	progProgMemFaultUser   = "mem_fault_user"
+	progProgMemFreeBegin   = "mem_free_begin"
+	progProgMemFreeEnd     = "mem_free_end"
+	progProgMemGroupBegin  = "mem_group_begin"
+	progProgMemGroupEnd    = "mem_group_end"
+	progVarOnlyComm        = "only_comm"
+	progVarOnlyCommLen     = "only_comm_len"
+	progVarOnlyTgid        = "only_tgid"
+	progVarOwn             = "own"
+	progVarScopeCgroup     = "scope_cgroup"
+	progVarScopeKind       = "scope_kind"
+	progVarScopeSubsys     = "scope_subsys"
+	progVarSinceBoot       = "since_boot"
+	progVarUnusedCpu       = "unused_cpu"
+	progVarUnusedMem       = "unused_mem"
+	progVarUnusedPair      = "unused_pair"
+	progVarUnusedPairKey   = "unused_pair_key"
+	progVarUnusedRuns      = "unused_runs"
+	progVarUnusedWho       = "unused_who"
 )
 
 // loadProg returns the embedded CollectionSpec for prog.
@@ -140,10 +165,17 @@ type progSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progProgramSpecs struct {
-	CpuMigrate   *ebpf.ProgramSpec `ebpf:"cpu_migrate"`
-	CpuSwitch    *ebpf.ProgramSpec `ebpf:"cpu_switch"`
-	CpuWakeup    *ebpf.ProgramSpec `ebpf:"cpu_wakeup"`
-	CpuWakeupNew *ebpf.ProgramSpec `ebpf:"cpu_wakeup_new"`
+	CpuMigrate     *ebpf.ProgramSpec `ebpf:"cpu_migrate"`
+	CpuSwitch      *ebpf.ProgramSpec `ebpf:"cpu_switch"`
+	CpuWakeup      *ebpf.ProgramSpec `ebpf:"cpu_wakeup"`
+	CpuWakeupNew   *ebpf.ProgramSpec `ebpf:"cpu_wakeup_new"`
+	MemExit        *ebpf.ProgramSpec `ebpf:"mem_exit"`
+	MemFaultKernel *ebpf.ProgramSpec `ebpf:"mem_fault_kernel"`
+	MemFaultUser   *ebpf.ProgramSpec `ebpf:"mem_fault_user"`
+	MemFreeBegin   *ebpf.ProgramSpec `ebpf:"mem_free_begin"`
+	MemFreeEnd     *ebpf.ProgramSpec `ebpf:"mem_free_end"`
+	MemGroupBegin  *ebpf.ProgramSpec `ebpf:"mem_group_begin"`
+	MemGroupEnd    *ebpf.ProgramSpec `ebpf:"mem_group_end"`
 }
 
 // progMapSpecs contains maps before they are loaded into the kernel.
@@ -153,8 +185,11 @@ type progMapSpecs struct {
 	Cpu        *ebpf.MapSpec `ebpf:"cpu"`
 	CpuRuns    *ebpf.MapSpec `ebpf:"cpu_runs"`
 	Empty      *ebpf.MapSpec `ebpf:"empty"`
+	Freeing    *ebpf.MapSpec `ebpf:"freeing"`
 	Intervals  *ebpf.MapSpec `ebpf:"intervals"`
 	Lost       *ebpf.MapSpec `ebpf:"lost"`
+	Majors     *ebpf.MapSpec `ebpf:"majors"`
+	Mem        *ebpf.MapSpec `ebpf:"mem"`
 	Pairs      *ebpf.MapSpec `ebpf:"pairs"`
 	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
 	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
@@ -172,7 +207,9 @@ type progVariableSpecs struct {
 	ScopeCgroup   *ebpf.VariableSpec `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.VariableSpec `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.VariableSpec `ebpf:"scope_subsys"`
+	SinceBoot     *ebpf.VariableSpec `ebpf:"since_boot"`
 	UnusedCpu     *ebpf.VariableSpec `ebpf:"unused_cpu"`
+	UnusedMem     *ebpf.VariableSpec `ebpf:"unused_mem"`
 	UnusedPair    *ebpf.VariableSpec `ebpf:"unused_pair"`
 	UnusedPairKey *ebpf.VariableSpec `ebpf:"unused_pair_key"`
 	UnusedRuns    *ebpf.VariableSpec `ebpf:"unused_runs"`
@@ -202,8 +239,11 @@ type progMaps struct {
 	Cpu        *ebpf.Map `ebpf:"cpu"`
 	CpuRuns    *ebpf.Map `ebpf:"cpu_runs"`
 	Empty      *ebpf.Map `ebpf:"empty"`
+	Freeing    *ebpf.Map `ebpf:"freeing"`
 	Intervals  *ebpf.Map `ebpf:"intervals"`
 	Lost       *ebpf.Map `ebpf:"lost"`
+	Majors     *ebpf.Map `ebpf:"majors"`
+	Mem        *ebpf.Map `ebpf:"mem"`
 	Pairs      *ebpf.Map `ebpf:"pairs"`
 	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
 	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
@@ -215,8 +255,11 @@ func (m *progMaps) Close() error {
 		m.Cpu,
 		m.CpuRuns,
 		m.Empty,
+		m.Freeing,
 		m.Intervals,
 		m.Lost,
+		m.Majors,
+		m.Mem,
 		m.Pairs,
 		m.ScopeFull,
 		m.ScopeTgids,
@@ -235,7 +278,9 @@ type progVariables struct {
 	ScopeCgroup   *ebpf.Variable `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.Variable `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.Variable `ebpf:"scope_subsys"`
+	SinceBoot     *ebpf.Variable `ebpf:"since_boot"`
 	UnusedCpu     *ebpf.Variable `ebpf:"unused_cpu"`
+	UnusedMem     *ebpf.Variable `ebpf:"unused_mem"`
 	UnusedPair    *ebpf.Variable `ebpf:"unused_pair"`
 	UnusedPairKey *ebpf.Variable `ebpf:"unused_pair_key"`
 	UnusedRuns    *ebpf.Variable `ebpf:"unused_runs"`
@@ -246,10 +291,17 @@ type progVariables struct {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progPrograms struct {
-	CpuMigrate   *ebpf.Program `ebpf:"cpu_migrate"`
-	CpuSwitch    *ebpf.Program `ebpf:"cpu_switch"`
-	CpuWakeup    *ebpf.Program `ebpf:"cpu_wakeup"`
-	CpuWakeupNew *ebpf.Program `ebpf:"cpu_wakeup_new"`
+	CpuMigrate     *ebpf.Program `ebpf:"cpu_migrate"`
+	CpuSwitch      *ebpf.Program `ebpf:"cpu_switch"`
+	CpuWakeup      *ebpf.Program `ebpf:"cpu_wakeup"`
+	CpuWakeupNew   *ebpf.Program `ebpf:"cpu_wakeup_new"`
+	MemExit        *ebpf.Program `ebpf:"mem_exit"`
+	MemFaultKernel *ebpf.Program `ebpf:"mem_fault_kernel"`
+	MemFaultUser   *ebpf.Program `ebpf:"mem_fault_user"`
+	MemFreeBegin   *ebpf.Program `ebpf:"mem_free_begin"`
+	MemFreeEnd     *ebpf.Program `ebpf:"mem_free_end"`
+	MemGroupBegin  *ebpf.Program `ebpf:"mem_group_begin"`
+	MemGroupEnd    *ebpf.Program `ebpf:"mem_group_end"`
 }
 
 func (p *progPrograms) Close() error {
@@ -258,6 +310,13 @@ func (p *progPrograms) Close() error {
 		p.CpuSwitch,
 		p.CpuWakeup,
 		p.CpuWakeupNew,
+		p.MemExit,
+		p.MemFaultKernel,
+		p.MemFaultUser,
+		p.MemFreeBegin,
+		p.MemFreeEnd,
+		p.MemGroupBegin,
+		p.MemGroupEnd,
 	)
 }
 

@@ -77,5 +77,6 @@ static __always_inline void key_of(struct who *key, struct task_struct *t, u32 e
 }
 
 #include "cpu.h"
+#include "mem.h"
 
 const struct who *unused_who __attribute__((unused));
