@@ -48,4 +48,9 @@ func TestOneLiners(t *testing.T) {
 			t.Errorf("the page does not name bearcat flame %s", k.Name)
 		}
 	}
+	for _, v := range top.Views() {
+		if !named["top "+v.Name] {
+			t.Errorf("the page does not name bearcat top %s", v.Name)
+		}
+	}
 }

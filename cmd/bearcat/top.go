@@ -27,7 +27,6 @@ type topOutput struct {
 func topCommand() *cobra.Command {
 	var o top.Options
 	out := topOutput{interval: 2 * time.Second, rows: 20}
-	var cgroup string
 	var views strings.Builder
 	for _, v := range top.Views() {
 		fmt.Fprintf(&views, "  %-8s %s\n", v.Name, v.Doc)
@@ -54,8 +53,8 @@ tracepoints. The last line says which, what was lost, and what it cost.`,
 				return usageError{err}
 			}
 			o.Scope = kernel.HostScope()
-			if cgroup != "" {
-				if o.Scope, err = kernel.CgroupScope(cgroup); err != nil {
+			if o.Cgroup != "" {
+				if o.Scope, err = kernel.CgroupScope(o.Cgroup); err != nil {
 					return err
 				}
 			}
@@ -76,7 +75,7 @@ tracepoints. The last line says which, what was lost, and what it cost.`,
 	fl.StringVar(&o.Sort, "sort", "", "sort by this `COLUMN`, numbers from the largest down")
 	fl.Uint32Var(&o.Pid, "pid", 0, "of one `PROCESS` with all its threads")
 	fl.StringVar(&o.Comm, "comm", "", "of threads or processes with this `NAME`")
-	fl.StringVar(&cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	fl.StringVar(&o.Cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
 	fl.IntVar(&out.rows, "rows", out.rows, "print this many lines; 0 for all")
 	fl.BoolVar(&out.json, "json", false, "print a JSON object for each interval, with all lines")
 	return cmd

@@ -7,9 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,82 +16,6 @@ import (
 
 	"github.com/bearcat-hids/bearcat/test/kernel/guest"
 )
-
-// helperEnv has the test program be what a test looks at, in place of testing.
-const helperEnv = "BEARCAT_TOP_HELPER"
-
-func TestMain(m *testing.M) {
-	if name := os.Getenv(helperEnv); name != "" {
-		debug.SetGCPercent(-1)
-		if err := map[string]func() error{"touch": touch}[name](); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-// helper is the test program in another role. It does its parts when it is told to.
-type helper struct {
-	t   *testing.T
-	cmd *exec.Cmd
-	in  interface{ Write([]byte) (int, error) }
-	out *bufio.Reader
-}
-
-func startHelper(t *testing.T, name string, args ...string) *helper {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &helper{t: t, cmd: exec.Command(exe, args...)}
-	h.cmd.Env = append(os.Environ(), helperEnv+"="+name, "GOMAXPROCS=1")
-	h.cmd.Stderr = os.Stderr
-	in, err := h.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := h.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.in, h.out = in, bufio.NewReader(out)
-	if err := h.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close() // it ends by that
-		_ = h.cmd.Wait()
-	})
-	return h
-}
-
-// says waits for the helper to say that it is ready, or what it found.
-func (h *helper) says() string {
-	h.t.Helper()
-	line, err := h.out.ReadString('\n')
-	if err != nil {
-		h.t.Fatalf("the helper ended: %v", err)
-	}
-	return strings.TrimSpace(line)
-}
-
-func (h *helper) part() string {
-	h.t.Helper()
-	if _, err := h.in.Write([]byte("\n")); err != nil {
-		h.t.Fatal(err)
-	}
-	return h.says()
-}
-
-// nextPart tells the test that a part is done, and waits for the word to go on.
-func nextPart(in *bufio.Reader, done string) error {
-	fmt.Println(done)
-	_, err := in.ReadString('\n')
-	return err
-}
 
 const touched = 256
 
@@ -182,7 +104,7 @@ func TestTouched(t *testing.T) {
 	}
 	defer w.Close()
 	var minor, major uint64
-	if _, err := fmt.Sscan(h.part(), &minor, &major); err != nil {
+	if _, err := fmt.Sscan(h.part(""), &minor, &major); err != nil {
 		t.Fatal(err)
 	}
 	r := memoryRow(t, w)
@@ -205,7 +127,7 @@ func TestTouched(t *testing.T) {
 	if r.RSSChange < 800<<10 {
 		t.Errorf("its memory has grown by %d bytes, want about 1 MiB", r.RSSChange)
 	}
-	h.part()
+	h.part("")
 	if r := memoryRow(t, w); r.RSSChange > -600<<10 {
 		t.Errorf("its memory has changed by %d bytes, want about -1 MiB", r.RSSChange)
 	}

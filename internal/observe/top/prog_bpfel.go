@@ -74,6 +74,54 @@ type progRuns struct {
 	Pad  uint32
 }
 
+type progTcpConn struct {
+	_          structs.HostLayout
+	Born       uint64
+	Connecting uint64
+	Whose      progTcpWhose
+	Flags      uint32
+	ResetsIn   uint32
+	ResetsOut  uint32
+	Epoch      uint32
+}
+
+type progTcpEndKey struct {
+	_     structs.HostLayout
+	Sk    uint64
+	Born  uint64
+	Epoch uint32
+	Pad   uint32
+}
+
+type progTcpSeen struct {
+	_           structs.HostLayout
+	Sk          uint64
+	Conn        progTcpConn
+	Holder      progTcpWhose
+	Sent        uint64
+	Received    uint64
+	Retransmits uint32
+	RttUs       uint32
+	QueueIn     uint32
+	QueueOut    uint32
+	Net         uint32
+	Pad         uint32
+	Family      uint16
+	LocalPort   uint16
+	RemotePort  uint16
+	State       uint8
+	Before      uint8
+	Local       [16]uint8
+	Remote      [16]uint8
+}
+
+type progTcpWhose struct {
+	_      structs.HostLayout
+	Tgid   uint32
+	Wanted uint32
+	Comm   [16]int8
+}
+
 type progWho struct {
 	_     structs.HostLayout
 	Tgid  uint32
@@ -84,15 +132,18 @@ type progWho struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	progMapConns           = "conns"
 	progMapCpu             = "cpu"
 	progMapCpuRuns         = "cpu_runs"
 	progMapEmpty           = "empty"
+	progMapEnds            = "ends"
 	progMapFreeing         = "freeing"
 	progMapIntervals       = "intervals"
 	progMapLost            = "lost"
 	progMapMajors          = "majors"
 	progMapMem             = "mem"
 	progMapPairs           = "pairs"
+	progMapRefusals        = "refusals"
 	progMapScopeFull       = "scope_full"
 	progMapScopeTgids      = "scope_tgids"
 	progMapWaiting         = "waiting"
@@ -107,6 +158,13 @@ const (
 	progProgMemFreeEnd     = "mem_free_end"
 	progProgMemGroupBegin  = "mem_group_begin"
 	progProgMemGroupEnd    = "mem_group_end"
+	progProgTcpDestroy     = "tcp_destroy"
+	progProgTcpList        = "tcp_list"
+	progProgTcpReceives    = "tcp_receives"
+	progProgTcpResetIn     = "tcp_reset_in"
+	progProgTcpResetOut    = "tcp_reset_out"
+	progProgTcpSends       = "tcp_sends"
+	progProgTcpState       = "tcp_state"
 	progVarOnlyComm        = "only_comm"
 	progVarOnlyCommLen     = "only_comm_len"
 	progVarOnlyTgid        = "only_tgid"
@@ -116,10 +174,12 @@ const (
 	progVarScopeSubsys     = "scope_subsys"
 	progVarSinceBoot       = "since_boot"
 	progVarUnusedCpu       = "unused_cpu"
+	progVarUnusedEnd       = "unused_end"
 	progVarUnusedMem       = "unused_mem"
 	progVarUnusedPair      = "unused_pair"
 	progVarUnusedPairKey   = "unused_pair_key"
 	progVarUnusedRuns      = "unused_runs"
+	progVarUnusedSeen      = "unused_seen"
 	progVarUnusedWho       = "unused_who"
 )
 
@@ -176,21 +236,31 @@ type progProgramSpecs struct {
 	MemFreeEnd     *ebpf.ProgramSpec `ebpf:"mem_free_end"`
 	MemGroupBegin  *ebpf.ProgramSpec `ebpf:"mem_group_begin"`
 	MemGroupEnd    *ebpf.ProgramSpec `ebpf:"mem_group_end"`
+	TcpDestroy     *ebpf.ProgramSpec `ebpf:"tcp_destroy"`
+	TcpList        *ebpf.ProgramSpec `ebpf:"tcp_list"`
+	TcpReceives    *ebpf.ProgramSpec `ebpf:"tcp_receives"`
+	TcpResetIn     *ebpf.ProgramSpec `ebpf:"tcp_reset_in"`
+	TcpResetOut    *ebpf.ProgramSpec `ebpf:"tcp_reset_out"`
+	TcpSends       *ebpf.ProgramSpec `ebpf:"tcp_sends"`
+	TcpState       *ebpf.ProgramSpec `ebpf:"tcp_state"`
 }
 
 // progMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
+	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Cpu        *ebpf.MapSpec `ebpf:"cpu"`
 	CpuRuns    *ebpf.MapSpec `ebpf:"cpu_runs"`
 	Empty      *ebpf.MapSpec `ebpf:"empty"`
+	Ends       *ebpf.MapSpec `ebpf:"ends"`
 	Freeing    *ebpf.MapSpec `ebpf:"freeing"`
 	Intervals  *ebpf.MapSpec `ebpf:"intervals"`
 	Lost       *ebpf.MapSpec `ebpf:"lost"`
 	Majors     *ebpf.MapSpec `ebpf:"majors"`
 	Mem        *ebpf.MapSpec `ebpf:"mem"`
 	Pairs      *ebpf.MapSpec `ebpf:"pairs"`
+	Refusals   *ebpf.MapSpec `ebpf:"refusals"`
 	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
 	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
 	Waiting    *ebpf.MapSpec `ebpf:"waiting"`
@@ -209,10 +279,12 @@ type progVariableSpecs struct {
 	ScopeSubsys   *ebpf.VariableSpec `ebpf:"scope_subsys"`
 	SinceBoot     *ebpf.VariableSpec `ebpf:"since_boot"`
 	UnusedCpu     *ebpf.VariableSpec `ebpf:"unused_cpu"`
+	UnusedEnd     *ebpf.VariableSpec `ebpf:"unused_end"`
 	UnusedMem     *ebpf.VariableSpec `ebpf:"unused_mem"`
 	UnusedPair    *ebpf.VariableSpec `ebpf:"unused_pair"`
 	UnusedPairKey *ebpf.VariableSpec `ebpf:"unused_pair_key"`
 	UnusedRuns    *ebpf.VariableSpec `ebpf:"unused_runs"`
+	UnusedSeen    *ebpf.VariableSpec `ebpf:"unused_seen"`
 	UnusedWho     *ebpf.VariableSpec `ebpf:"unused_who"`
 }
 
@@ -236,15 +308,18 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
+	Conns      *ebpf.Map `ebpf:"conns"`
 	Cpu        *ebpf.Map `ebpf:"cpu"`
 	CpuRuns    *ebpf.Map `ebpf:"cpu_runs"`
 	Empty      *ebpf.Map `ebpf:"empty"`
+	Ends       *ebpf.Map `ebpf:"ends"`
 	Freeing    *ebpf.Map `ebpf:"freeing"`
 	Intervals  *ebpf.Map `ebpf:"intervals"`
 	Lost       *ebpf.Map `ebpf:"lost"`
 	Majors     *ebpf.Map `ebpf:"majors"`
 	Mem        *ebpf.Map `ebpf:"mem"`
 	Pairs      *ebpf.Map `ebpf:"pairs"`
+	Refusals   *ebpf.Map `ebpf:"refusals"`
 	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
 	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
 	Waiting    *ebpf.Map `ebpf:"waiting"`
@@ -252,15 +327,18 @@ type progMaps struct {
 
 func (m *progMaps) Close() error {
 	return _ProgClose(
+		m.Conns,
 		m.Cpu,
 		m.CpuRuns,
 		m.Empty,
+		m.Ends,
 		m.Freeing,
 		m.Intervals,
 		m.Lost,
 		m.Majors,
 		m.Mem,
 		m.Pairs,
+		m.Refusals,
 		m.ScopeFull,
 		m.ScopeTgids,
 		m.Waiting,
@@ -280,10 +358,12 @@ type progVariables struct {
 	ScopeSubsys   *ebpf.Variable `ebpf:"scope_subsys"`
 	SinceBoot     *ebpf.Variable `ebpf:"since_boot"`
 	UnusedCpu     *ebpf.Variable `ebpf:"unused_cpu"`
+	UnusedEnd     *ebpf.Variable `ebpf:"unused_end"`
 	UnusedMem     *ebpf.Variable `ebpf:"unused_mem"`
 	UnusedPair    *ebpf.Variable `ebpf:"unused_pair"`
 	UnusedPairKey *ebpf.Variable `ebpf:"unused_pair_key"`
 	UnusedRuns    *ebpf.Variable `ebpf:"unused_runs"`
+	UnusedSeen    *ebpf.Variable `ebpf:"unused_seen"`
 	UnusedWho     *ebpf.Variable `ebpf:"unused_who"`
 }
 
@@ -302,6 +382,13 @@ type progPrograms struct {
 	MemFreeEnd     *ebpf.Program `ebpf:"mem_free_end"`
 	MemGroupBegin  *ebpf.Program `ebpf:"mem_group_begin"`
 	MemGroupEnd    *ebpf.Program `ebpf:"mem_group_end"`
+	TcpDestroy     *ebpf.Program `ebpf:"tcp_destroy"`
+	TcpList        *ebpf.Program `ebpf:"tcp_list"`
+	TcpReceives    *ebpf.Program `ebpf:"tcp_receives"`
+	TcpResetIn     *ebpf.Program `ebpf:"tcp_reset_in"`
+	TcpResetOut    *ebpf.Program `ebpf:"tcp_reset_out"`
+	TcpSends       *ebpf.Program `ebpf:"tcp_sends"`
+	TcpState       *ebpf.Program `ebpf:"tcp_state"`
 }
 
 func (p *progPrograms) Close() error {
@@ -317,6 +404,13 @@ func (p *progPrograms) Close() error {
 		p.MemFreeEnd,
 		p.MemGroupBegin,
 		p.MemGroupEnd,
+		p.TcpDestroy,
+		p.TcpList,
+		p.TcpReceives,
+		p.TcpResetIn,
+		p.TcpResetOut,
+		p.TcpSends,
+		p.TcpState,
 	)
 }
 

@@ -47,7 +47,7 @@ func (t *table[R]) fill(f *Frame, rows []R, by string) {
 		if c.name != by {
 			continue
 		}
-		slices.SortFunc(rows, func(a, b R) int {
+		slices.SortStableFunc(rows, func(a, b R) int {
 			if c.number != nil {
 				return cmp.Or(cmp.Compare(c.number(&b), c.number(&a)), cmp.Compare(t.id(&a), t.id(&b)))
 			}

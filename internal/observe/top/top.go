@@ -35,6 +35,8 @@ type View struct {
 	// missing then.
 	optional map[string]string
 	open     func(t *Top) (watch, error)
+	// chooses says which filters there are for what is no task, "" for all.
+	chooses string
 }
 
 // watch is a view at work.
@@ -53,6 +55,12 @@ func Views() []View {
 		{Name: "mem", Doc: "processes: page faults by kind, memory, and stalls to free some", table: &memTable,
 			programs: []string{"mem_fault_user", "mem_fault_kernel", "mem_exit", "mem_free_begin", "mem_free_end"},
 			optional: map[string]string{"mem_group_begin": noGroupStalls, "mem_group_end": noGroupStalls}, open: openMem},
+		{Name: "tcp", Doc: "processes: TCP connections, bytes, round trips, retransmits and resets", table: &tcpTable,
+			programs: tcpPrograms, optional: tcpOptional, open: openTCP},
+		{Name: "conn", Doc: "the same of each TCP connection, with its addresses and its state", table: &connTable,
+			programs: tcpPrograms, optional: tcpOptional, open: openConn},
+		{Name: "bpf", Doc: "BPF programs of the host: how often they run, and what that costs", table: &bpfTable, open: openBPF, chooses: "none of --pid, --comm and --cgroup"},
+		{Name: "cgroup", Doc: "control groups: processors, throttling and memory", table: &groupTable, open: openGroups, chooses: "--cgroup and neither --pid nor --comm"},
 	}
 	for i := range views {
 		views[i].Columns = views[i].table.names()
@@ -91,8 +99,9 @@ type Options struct {
 	// the name; 0 and "" for all.
 	Pid  uint32
 	Comm string
-	// Scope may be a control group, with those below it.
-	Scope kernel.Scope
+	// Scope may be a control group, with those below it; Cgroup is its path then.
+	Scope  kernel.Scope
+	Cgroup string
 	// Sort is the column to sort by; "" for the view's first.
 	Sort string
 }
@@ -132,6 +141,7 @@ type Top struct {
 	sources []string
 	notes   []string
 	types   *btf.Spec
+	progs   map[string]*ebpf.ProgramSpec
 	watch   watch
 
 	epoch uint32
@@ -149,11 +159,19 @@ func (o *Options) choice() kernel.Choice {
 	return kernel.Choice{Pid: o.Pid, Comm: o.Comm, Scope: o.Scope}
 }
 
+// chooses tells whether only some processes are asked for.
+func (t *Top) chooses() bool {
+	return t.o.Pid != 0 || t.o.Comm != "" || t.o.Scope.Kind != kernel.ScopeHost
+}
+
 // check refuses what cannot be.
 func (o *Options) check() error {
 	var err error
 	if o.Sort, err = o.View.Column(o.Sort); err != nil {
 		return err
+	}
+	if o.View.chooses != "" && (o.Pid != 0 || o.Comm != "" || o.View.Name == "bpf" && o.Scope.Kind != kernel.ScopeHost) {
+		return fmt.Errorf("top %s is not about processes: it takes %s", o.View.Name, o.View.chooses)
 	}
 	return o.choice().Check()
 }
@@ -164,31 +182,34 @@ func Open(o Options) (*Top, error) {
 		return nil, err
 	}
 	t := &Top{o: o}
-	if err := t.load(); err != nil {
-		return nil, err
+	if len(o.View.programs) > 0 {
+		if err := t.load(); err != nil {
+			return nil, err
+		}
 	}
 	// the kernel counts the programs' time only while somebody asks for it
 	if stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err == nil {
 		t.stats = stats
 	}
-	for name, p := range t.coll.Programs {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p})
-		if err != nil {
-			t.Close()
-			return nil, fmt.Errorf("attaching the program %s of top %s: %w", name, o.View.Name, err)
-		}
-		t.links = append(t.links, l)
-	}
-	err := t.begin()
-	if err != nil {
+	if err := t.begin(); err != nil {
 		t.Close()
 		return nil, err
 	}
 	return t, nil
 }
 
-// begin begins the first interval.
+// begin attaches the programs and begins the first interval.
 func (t *Top) begin() error {
+	for name, spec := range t.progs {
+		if spec.AttachType == ebpf.AttachTraceIter {
+			continue // it runs when its view wants to
+		}
+		l, err := link.AttachTracing(link.TracingOptions{Program: t.coll.Programs[name]})
+		if err != nil {
+			return fmt.Errorf("attaching the program %s of top %s: %w", name, t.o.View.Name, err)
+		}
+		t.links = append(t.links, l)
+	}
 	var err error
 	if t.watch, err = t.o.View.open(t); err != nil {
 		return err
@@ -207,7 +228,9 @@ func (t *Top) Close() {
 	if t.stats != nil {
 		_ = t.stats.Close()
 	}
-	t.coll.Close()
+	if t.coll != nil {
+		t.coll.Close()
+	}
 }
 
 // Next waits for an interval to pass, or for the end of ctx, and tells what it held. An
@@ -234,6 +257,9 @@ func (t *Top) turn() error {
 	}
 	t.epoch++
 	t.began, t.ended = t.ended, kernel.MonotonicNow()
+	if t.coll == nil {
+		return nil
+	}
 	if err := t.coll.Maps["intervals"].Put(uint32(0), progInterval{Began: t.ended, Epoch: t.epoch}); err != nil {
 		return fmt.Errorf("beginning an interval: %w", err)
 	}
@@ -244,6 +270,19 @@ func (t *Top) turn() error {
 func (t *Top) account(f *Frame) error {
 	was := t.before
 	t.before.lost, t.before.missed, t.before.bpf = 0, 0, 0
+	if t.coll != nil {
+		if err := t.countLost(); err != nil {
+			return err
+		}
+	}
+	t.before.own = kernel.OwnTime()
+	f.Lost, f.Missed = t.before.lost-was.lost, t.before.missed-was.missed
+	f.BPF, f.Own = t.before.bpf-was.bpf, t.before.own-was.own
+	return nil
+}
+
+// countLost adds up what the programs lost, and what they took.
+func (t *Top) countLost() error {
 	lost := t.coll.Maps["lost"]
 	for i := range lost.MaxEntries() {
 		var n uint64
@@ -258,9 +297,6 @@ func (t *Top) account(f *Frame) error {
 			t.before.missed += st.RecursionMisses
 		}
 	}
-	t.before.own = kernel.OwnTime()
-	f.Lost, f.Missed = t.before.lost-was.lost, t.before.missed-was.missed
-	f.BPF, f.Own = t.before.bpf-was.bpf, t.before.own-was.own
 	return nil
 }
 
@@ -278,6 +314,7 @@ func (t *Top) load() error {
 		return fmt.Errorf("reading the kernel's types: %w", err)
 	}
 	t.keep(spec)
+	t.progs = spec.Programs
 	if err := t.o.choice().Set(spec); err != nil {
 		return err
 	}
@@ -307,7 +344,11 @@ func (t *Top) keep(spec *ebpf.CollectionSpec) {
 			delete(spec.Programs, name)
 			continue
 		}
-		t.sources = append(t.sources, p.AttachTo)
+		if p.AttachType == ebpf.AttachTraceIter {
+			t.sources = append(t.sources, "the list of "+p.AttachTo)
+		} else {
+			t.sources = append(t.sources, p.AttachTo)
+		}
 		for _, in := range p.Instructions {
 			used[in.Reference()] = true
 		}
