@@ -17,7 +17,7 @@ const helperEnv = "BEARCAT_TOP_HELPER"
 func TestMain(m *testing.M) {
 	if name := os.Getenv(helperEnv); name != "" {
 		debug.SetGCPercent(-1)
-		if err := map[string]func() error{"touch": touch, "talk": talk}[name](); err != nil {
+		if err := map[string]func() error{"touch": touch, "talk": talk, "files": files}[name](); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -24,6 +24,44 @@ type progCpuStat struct {
 	Slot        [160]uint32
 }
 
+type progFileCall struct {
+	_     structs.HostLayout
+	At    uint64
+	Inode uint64
+	File  uint64
+}
+
+type progFileKey struct {
+	_     structs.HostLayout
+	Inode uint64
+	Tgid  uint32
+	Epoch uint32
+}
+
+type progFilePath struct {
+	_     structs.HostLayout
+	Len   uint32
+	Flags uint32
+	Text  [768]int8
+}
+
+type progFileStat struct {
+	_            structs.HostLayout
+	Ino          uint64
+	Dev          uint32
+	Pad          uint32
+	Reads        uint64
+	Writes       uint64
+	Syncs        uint64
+	Errors       uint64
+	ReadBytes    uint64
+	WrittenBytes uint64
+	Ns           uint64
+	Max          uint64
+	Comm         [16]int8
+	Slot         [160]uint32
+}
+
 type progInterval struct {
 	_     structs.HostLayout
 	Began uint64
@@ -55,6 +93,13 @@ type progPairKey struct {
 	Waiter uint32
 	Epoch  uint32
 	Tgid   uint32
+}
+
+type progPathKey struct {
+	_     structs.HostLayout
+	Inode uint64
+	Epoch uint32
+	Pad   uint32
 }
 
 type progRun struct {
@@ -132,17 +177,22 @@ type progWho struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	progMapCalls           = "calls"
 	progMapConns           = "conns"
 	progMapCpu             = "cpu"
 	progMapCpuRuns         = "cpu_runs"
 	progMapEmpty           = "empty"
 	progMapEnds            = "ends"
+	progMapFiles           = "files"
 	progMapFreeing         = "freeing"
 	progMapIntervals       = "intervals"
 	progMapLost            = "lost"
 	progMapMajors          = "majors"
 	progMapMem             = "mem"
+	progMapNoFile          = "no_file"
+	progMapNoPath          = "no_path"
 	progMapPairs           = "pairs"
+	progMapPaths           = "paths"
 	progMapRefusals        = "refusals"
 	progMapScopeFull       = "scope_full"
 	progMapScopeTgids      = "scope_tgids"
@@ -151,6 +201,8 @@ const (
 	progProgCpuSwitch      = "cpu_switch"
 	progProgCpuWakeup      = "cpu_wakeup"
 	progProgCpuWakeupNew   = "cpu_wakeup_new"
+	progProgFileEnter      = "file_enter"
+	progProgFileExit       = "file_exit"
 	progProgMemExit        = "mem_exit"
 	progProgMemFaultKernel = "mem_fault_kernel"
 	progProgMemFaultUser   = "mem_fault_user"
@@ -175,9 +227,13 @@ const (
 	progVarSinceBoot       = "since_boot"
 	progVarUnusedCpu       = "unused_cpu"
 	progVarUnusedEnd       = "unused_end"
+	progVarUnusedFile      = "unused_file"
+	progVarUnusedFileKey   = "unused_file_key"
 	progVarUnusedMem       = "unused_mem"
 	progVarUnusedPair      = "unused_pair"
 	progVarUnusedPairKey   = "unused_pair_key"
+	progVarUnusedPath      = "unused_path"
+	progVarUnusedPathKey   = "unused_path_key"
 	progVarUnusedRuns      = "unused_runs"
 	progVarUnusedSeen      = "unused_seen"
 	progVarUnusedWho       = "unused_who"
@@ -229,6 +285,8 @@ type progProgramSpecs struct {
 	CpuSwitch      *ebpf.ProgramSpec `ebpf:"cpu_switch"`
 	CpuWakeup      *ebpf.ProgramSpec `ebpf:"cpu_wakeup"`
 	CpuWakeupNew   *ebpf.ProgramSpec `ebpf:"cpu_wakeup_new"`
+	FileEnter      *ebpf.ProgramSpec `ebpf:"file_enter"`
+	FileExit       *ebpf.ProgramSpec `ebpf:"file_exit"`
 	MemExit        *ebpf.ProgramSpec `ebpf:"mem_exit"`
 	MemFaultKernel *ebpf.ProgramSpec `ebpf:"mem_fault_kernel"`
 	MemFaultUser   *ebpf.ProgramSpec `ebpf:"mem_fault_user"`
@@ -249,17 +307,22 @@ type progProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
+	Calls      *ebpf.MapSpec `ebpf:"calls"`
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Cpu        *ebpf.MapSpec `ebpf:"cpu"`
 	CpuRuns    *ebpf.MapSpec `ebpf:"cpu_runs"`
 	Empty      *ebpf.MapSpec `ebpf:"empty"`
 	Ends       *ebpf.MapSpec `ebpf:"ends"`
+	Files      *ebpf.MapSpec `ebpf:"files"`
 	Freeing    *ebpf.MapSpec `ebpf:"freeing"`
 	Intervals  *ebpf.MapSpec `ebpf:"intervals"`
 	Lost       *ebpf.MapSpec `ebpf:"lost"`
 	Majors     *ebpf.MapSpec `ebpf:"majors"`
 	Mem        *ebpf.MapSpec `ebpf:"mem"`
+	NoFile     *ebpf.MapSpec `ebpf:"no_file"`
+	NoPath     *ebpf.MapSpec `ebpf:"no_path"`
 	Pairs      *ebpf.MapSpec `ebpf:"pairs"`
+	Paths      *ebpf.MapSpec `ebpf:"paths"`
 	Refusals   *ebpf.MapSpec `ebpf:"refusals"`
 	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
 	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
@@ -280,9 +343,13 @@ type progVariableSpecs struct {
 	SinceBoot     *ebpf.VariableSpec `ebpf:"since_boot"`
 	UnusedCpu     *ebpf.VariableSpec `ebpf:"unused_cpu"`
 	UnusedEnd     *ebpf.VariableSpec `ebpf:"unused_end"`
+	UnusedFile    *ebpf.VariableSpec `ebpf:"unused_file"`
+	UnusedFileKey *ebpf.VariableSpec `ebpf:"unused_file_key"`
 	UnusedMem     *ebpf.VariableSpec `ebpf:"unused_mem"`
 	UnusedPair    *ebpf.VariableSpec `ebpf:"unused_pair"`
 	UnusedPairKey *ebpf.VariableSpec `ebpf:"unused_pair_key"`
+	UnusedPath    *ebpf.VariableSpec `ebpf:"unused_path"`
+	UnusedPathKey *ebpf.VariableSpec `ebpf:"unused_path_key"`
 	UnusedRuns    *ebpf.VariableSpec `ebpf:"unused_runs"`
 	UnusedSeen    *ebpf.VariableSpec `ebpf:"unused_seen"`
 	UnusedWho     *ebpf.VariableSpec `ebpf:"unused_who"`
@@ -308,17 +375,22 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
+	Calls      *ebpf.Map `ebpf:"calls"`
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Cpu        *ebpf.Map `ebpf:"cpu"`
 	CpuRuns    *ebpf.Map `ebpf:"cpu_runs"`
 	Empty      *ebpf.Map `ebpf:"empty"`
 	Ends       *ebpf.Map `ebpf:"ends"`
+	Files      *ebpf.Map `ebpf:"files"`
 	Freeing    *ebpf.Map `ebpf:"freeing"`
 	Intervals  *ebpf.Map `ebpf:"intervals"`
 	Lost       *ebpf.Map `ebpf:"lost"`
 	Majors     *ebpf.Map `ebpf:"majors"`
 	Mem        *ebpf.Map `ebpf:"mem"`
+	NoFile     *ebpf.Map `ebpf:"no_file"`
+	NoPath     *ebpf.Map `ebpf:"no_path"`
 	Pairs      *ebpf.Map `ebpf:"pairs"`
+	Paths      *ebpf.Map `ebpf:"paths"`
 	Refusals   *ebpf.Map `ebpf:"refusals"`
 	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
 	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
@@ -327,17 +399,22 @@ type progMaps struct {
 
 func (m *progMaps) Close() error {
 	return _ProgClose(
+		m.Calls,
 		m.Conns,
 		m.Cpu,
 		m.CpuRuns,
 		m.Empty,
 		m.Ends,
+		m.Files,
 		m.Freeing,
 		m.Intervals,
 		m.Lost,
 		m.Majors,
 		m.Mem,
+		m.NoFile,
+		m.NoPath,
 		m.Pairs,
+		m.Paths,
 		m.Refusals,
 		m.ScopeFull,
 		m.ScopeTgids,
@@ -359,9 +436,13 @@ type progVariables struct {
 	SinceBoot     *ebpf.Variable `ebpf:"since_boot"`
 	UnusedCpu     *ebpf.Variable `ebpf:"unused_cpu"`
 	UnusedEnd     *ebpf.Variable `ebpf:"unused_end"`
+	UnusedFile    *ebpf.Variable `ebpf:"unused_file"`
+	UnusedFileKey *ebpf.Variable `ebpf:"unused_file_key"`
 	UnusedMem     *ebpf.Variable `ebpf:"unused_mem"`
 	UnusedPair    *ebpf.Variable `ebpf:"unused_pair"`
 	UnusedPairKey *ebpf.Variable `ebpf:"unused_pair_key"`
+	UnusedPath    *ebpf.Variable `ebpf:"unused_path"`
+	UnusedPathKey *ebpf.Variable `ebpf:"unused_path_key"`
 	UnusedRuns    *ebpf.Variable `ebpf:"unused_runs"`
 	UnusedSeen    *ebpf.Variable `ebpf:"unused_seen"`
 	UnusedWho     *ebpf.Variable `ebpf:"unused_who"`
@@ -375,6 +456,8 @@ type progPrograms struct {
 	CpuSwitch      *ebpf.Program `ebpf:"cpu_switch"`
 	CpuWakeup      *ebpf.Program `ebpf:"cpu_wakeup"`
 	CpuWakeupNew   *ebpf.Program `ebpf:"cpu_wakeup_new"`
+	FileEnter      *ebpf.Program `ebpf:"file_enter"`
+	FileExit       *ebpf.Program `ebpf:"file_exit"`
 	MemExit        *ebpf.Program `ebpf:"mem_exit"`
 	MemFaultKernel *ebpf.Program `ebpf:"mem_fault_kernel"`
 	MemFaultUser   *ebpf.Program `ebpf:"mem_fault_user"`
@@ -397,6 +480,8 @@ func (p *progPrograms) Close() error {
 		p.CpuSwitch,
 		p.CpuWakeup,
 		p.CpuWakeupNew,
+		p.FileEnter,
+		p.FileExit,
 		p.MemExit,
 		p.MemFaultKernel,
 		p.MemFaultUser,

@@ -59,6 +59,8 @@ func Views() []View {
 			programs: tcpPrograms, optional: tcpOptional, open: openTCP},
 		{Name: "conn", Doc: "the same of each TCP connection, with its addresses and its state", table: &connTable,
 			programs: tcpPrograms, optional: tcpOptional, open: openConn},
+		{Name: "file", Doc: "processes and files: bytes, calls and how long they take, with paths", table: &fileTable,
+			programs: []string{"file_enter", "file_exit"}, open: openFiles},
 		{Name: "bpf", Doc: "BPF programs of the host: how often they run, and what that costs", table: &bpfTable, open: openBPF, chooses: "none of --pid, --comm and --cgroup"},
 		{Name: "cgroup", Doc: "control groups: processors, throttling and memory", table: &groupTable, open: openGroups, chooses: "--cgroup and neither --pid nor --comm"},
 	}
