@@ -28,7 +28,7 @@ type BPFCost struct {
 	took float64
 }
 
-var bpfTable = table[BPFCost]{id: func(r *BPFCost) uint64 { return uint64(r.ID) }, columns: []column[BPFCost]{
+var bpfTable = table[BPFCost]{id: func(r *BPFCost) uint64 { return uint64(r.ID) }, length: func(r *BPFCost, s float64) { r.took = s }, columns: []column[BPFCost]{
 	{"ID", func(r *BPFCost) string { return strconv.FormatUint(uint64(r.ID), 10) }, nil},
 	{"NAME", func(r *BPFCost) string { return orDash(r.Name) }, nil},
 	{"TYPE", func(r *BPFCost) string { return r.Type }, nil},

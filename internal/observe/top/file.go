@@ -36,21 +36,22 @@ type File struct {
 
 func (r *File) rate(n uint64) float64 { return float64(n) / max(r.took, 0.001) }
 
-var fileTable = table[File]{id: func(r *File) uint64 { return r.Inode }, columns: []column[File]{
-	{"PID", func(r *File) string { return strconv.FormatUint(uint64(r.Pid), 10) }, nil},
-	{"COMM", func(r *File) string { return r.Comm }, nil},
-	bytesOf("BYTES/s", func(r *File) uint64 { return uint64(r.rate(r.Read + r.Written)) }),
-	bytesOf("READ/s", func(r *File) uint64 { return uint64(r.rate(r.Read)) }),
-	bytesOf("WRITE/s", func(r *File) uint64 { return uint64(r.rate(r.Written)) }),
-	{"OPS/s", func(r *File) string { return rate(r.rate(r.Reads + r.Writes + r.Syncs)) }, func(r *File) float64 { return float64(r.Reads + r.Writes + r.Syncs) }},
-	count("SYNCS", func(r *File) uint64 { return r.Syncs }),
-	count("ERR", func(r *File) uint64 { return r.Errors }),
-	timeOf("p50", func(r *File) uint64 { return r.P50 }),
-	timeOf("p99", func(r *File) uint64 { return r.P99 }),
-	timeOf("MAX", func(r *File) uint64 { return r.Max }),
-	timeOf("TIME", func(r *File) uint64 { return r.Time }),
-	{"FILE", func(r *File) string { return r.Path }, nil},
-}}
+var fileTable = table[File]{id: func(r *File) uint64 { return r.Inode }, who: func(r *File) (uint32, string) { return r.Pid, r.Comm },
+	length: func(r *File, s float64) { r.took = s }, columns: []column[File]{
+		{"PID", func(r *File) string { return strconv.FormatUint(uint64(r.Pid), 10) }, nil},
+		{"COMM", func(r *File) string { return r.Comm }, nil},
+		bytesOf("BYTES/s", func(r *File) uint64 { return uint64(r.rate(r.Read + r.Written)) }),
+		bytesOf("READ/s", func(r *File) uint64 { return uint64(r.rate(r.Read)) }),
+		bytesOf("WRITE/s", func(r *File) uint64 { return uint64(r.rate(r.Written)) }),
+		{"OPS/s", func(r *File) string { return rate(r.rate(r.Reads + r.Writes + r.Syncs)) }, func(r *File) float64 { return float64(r.Reads + r.Writes + r.Syncs) }},
+		count("SYNCS", func(r *File) uint64 { return r.Syncs }),
+		count("ERR", func(r *File) uint64 { return r.Errors }),
+		timeOf("p50", func(r *File) uint64 { return r.P50 }),
+		timeOf("p99", func(r *File) uint64 { return r.P99 }),
+		timeOf("MAX", func(r *File) uint64 { return r.Max }),
+		timeOf("TIME", func(r *File) uint64 { return r.Time }),
+		{"FILE", func(r *File) string { return r.Path }, nil},
+	}}
 
 const fileLimits = "files mapped into memory, io_uring and 32-bit programs are not told; a call counts when it ends"
 

@@ -50,21 +50,22 @@ func perSecond(name string, n func(r *Memory) uint64) column[Memory] {
 	return column[Memory]{name, func(r *Memory) string { return rate(r.rate(n(r))) }, func(r *Memory) float64 { return r.rate(n(r)) }}
 }
 
-var memTable = table[Memory]{id: func(r *Memory) uint64 { return uint64(r.Pid) }, columns: []column[Memory]{
-	{"PID", func(r *Memory) string { return strconv.FormatUint(uint64(r.Pid), 10) }, nil},
-	{"COMM", func(r *Memory) string { return r.Comm }, nil},
-	perSecond("FAULTS/s", func(r *Memory) uint64 { return r.Faults }),
-	perSecond("ANONW/s", func(r *Memory) uint64 { return r.AnonWrite }),
-	perSecond("ANONR/s", func(r *Memory) uint64 { return r.AnonRead }),
-	perSecond("FILE/s", func(r *Memory) uint64 { return r.File }),
-	perSecond("COW/s", func(r *Memory) uint64 { return r.COW }),
-	perSecond("OTHER/s", func(r *Memory) uint64 { return r.Other }),
-	perSecond("MAJOR/s", func(r *Memory) uint64 { return r.Major }),
-	{"RSS", func(r *Memory) string { return size(r.RSS) }, func(r *Memory) float64 { return float64(r.RSS) }},
-	{"RSS±", func(r *Memory) string { return change(r.RSSChange) }, func(r *Memory) float64 { return float64(r.RSSChange) }},
-	{"STALLS", func(r *Memory) string { return strconv.FormatUint(r.Stalls, 10) }, func(r *Memory) float64 { return float64(r.Stalls) }},
-	{"STALLED", func(r *Memory) string { return duration(r.Stalled) }, func(r *Memory) float64 { return float64(r.Stalled) }},
-}}
+var memTable = table[Memory]{id: func(r *Memory) uint64 { return uint64(r.Pid) }, who: func(r *Memory) (uint32, string) { return r.Pid, r.Comm },
+	length: func(r *Memory, s float64) { r.took = s }, columns: []column[Memory]{
+		{"PID", func(r *Memory) string { return strconv.FormatUint(uint64(r.Pid), 10) }, nil},
+		{"COMM", func(r *Memory) string { return r.Comm }, nil},
+		perSecond("FAULTS/s", func(r *Memory) uint64 { return r.Faults }),
+		perSecond("ANONW/s", func(r *Memory) uint64 { return r.AnonWrite }),
+		perSecond("ANONR/s", func(r *Memory) uint64 { return r.AnonRead }),
+		perSecond("FILE/s", func(r *Memory) uint64 { return r.File }),
+		perSecond("COW/s", func(r *Memory) uint64 { return r.COW }),
+		perSecond("OTHER/s", func(r *Memory) uint64 { return r.Other }),
+		perSecond("MAJOR/s", func(r *Memory) uint64 { return r.Major }),
+		{"RSS", func(r *Memory) string { return size(r.RSS) }, func(r *Memory) float64 { return float64(r.RSS) }},
+		{"RSS±", func(r *Memory) string { return change(r.RSSChange) }, func(r *Memory) float64 { return float64(r.RSSChange) }},
+		{"STALLS", func(r *Memory) string { return strconv.FormatUint(r.Stalls, 10) }, func(r *Memory) float64 { return float64(r.Stalls) }},
+		{"STALLED", func(r *Memory) string { return duration(r.Stalled) }, func(r *Memory) float64 { return float64(r.Stalled) }},
+	}}
 
 // memWatch joins faults, from the programs, to the sizes that /proc tells.
 type memWatch struct {

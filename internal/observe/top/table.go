@@ -2,6 +2,7 @@ package top
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -19,11 +20,17 @@ type table[R any] struct {
 	columns []column[R]
 	// id orders rows that are equal in the column that they are sorted by.
 	id func(*R) uint64
+	// who is the process that a row belongs to; nil where rows belong to none.
+	who func(*R) (pid uint32, comm string)
+	// length gives a row the length of its interval, in seconds; nil where rows have
+	// no use for it.
+	length func(*R, float64)
 }
 
 // tabler is a table of whatever rows.
 type tabler interface {
 	names() []string
+	again(f *Frame, rows json.RawMessage, o Again) error
 }
 
 // names of the columns, with the first that is a number in front.
@@ -62,6 +69,32 @@ func (t *table[R]) fill(f *Frame, rows []R, by string) {
 		f.Cells = append(f.Cells, cells)
 	}
 	f.Rows = rows
+}
+
+// again fills a frame with rows that were written as JSON.
+func (t *table[R]) again(f *Frame, rows json.RawMessage, o Again) error {
+	var all []R
+	if err := json.Unmarshal(rows, &all); err != nil {
+		return fmt.Errorf("the rows of top %s are none of this version: %w", f.View, err)
+	}
+	if t.who == nil && (o.Pid != 0 || o.Comm != "") {
+		return fmt.Errorf("top %s is not about processes: none can be chosen", f.View)
+	}
+	kept := make([]R, 0, len(all))
+	for i := range all {
+		if t.who != nil {
+			pid, comm := t.who(&all[i])
+			if (o.Pid != 0 && pid != o.Pid) || (o.Comm != "" && comm != o.Comm) {
+				continue
+			}
+		}
+		if t.length != nil {
+			t.length(&all[i], f.Took)
+		}
+		kept = append(kept, all[i])
+	}
+	t.fill(f, kept, o.Sort)
+	return nil
 }
 
 // rate writes how often a second.

@@ -80,49 +80,51 @@ func pidText(pid uint32) string {
 func (r *TCP) rate(n uint64) uint64  { return uint64(float64(n) / max(r.took, 0.001)) }
 func (r *Conn) rate(n uint64) uint64 { return uint64(float64(n) / max(r.took, 0.001)) }
 
-var tcpTable = table[TCP]{id: func(r *TCP) uint64 { return uint64(r.Pid) }, columns: []column[TCP]{
-	{"PID", func(r *TCP) string { return pidText(r.Pid) }, nil},
-	{"COMM", func(r *TCP) string { return orDash(r.Comm) }, nil},
-	bytesOf("BYTES/s", func(r *TCP) uint64 { return r.rate(r.In + r.Out) }),
-	bytesOf("IN/s", func(r *TCP) uint64 { return r.rate(r.In) }),
-	bytesOf("OUT/s", func(r *TCP) uint64 { return r.rate(r.Out) }),
-	count("CONNS", func(r *TCP) uint64 { return r.Connections }),
-	count("OPENED", func(r *TCP) uint64 { return r.Opened }),
-	count("ACCEPTED", func(r *TCP) uint64 { return r.Accepted }),
-	count("FAILED", func(r *TCP) uint64 { return r.Failed }),
-	count("ENDED", func(r *TCP) uint64 { return r.Ended }),
-	timeOf("CONNECT", func(r *TCP) uint64 { return r.Connect }),
-	timeOf("RTT", func(r *TCP) uint64 { return r.RTT }),
-	timeOf("RTTMAX", func(r *TCP) uint64 { return r.RTTMax }),
-	count("RETRANS", func(r *TCP) uint64 { return r.Retransmits }),
-	count("RSTIN", func(r *TCP) uint64 { return r.ResetsIn }),
-	count("RSTOUT", func(r *TCP) uint64 { return r.ResetsOut }),
-	bytesOf("QIN", func(r *TCP) uint64 { return r.QueueIn }),
-	bytesOf("QOUT", func(r *TCP) uint64 { return r.QueueOut }),
-}}
+var tcpTable = table[TCP]{id: func(r *TCP) uint64 { return uint64(r.Pid) }, who: func(r *TCP) (uint32, string) { return r.Pid, r.Comm },
+	length: func(r *TCP, s float64) { r.took = s }, columns: []column[TCP]{
+		{"PID", func(r *TCP) string { return pidText(r.Pid) }, nil},
+		{"COMM", func(r *TCP) string { return orDash(r.Comm) }, nil},
+		bytesOf("BYTES/s", func(r *TCP) uint64 { return r.rate(r.In + r.Out) }),
+		bytesOf("IN/s", func(r *TCP) uint64 { return r.rate(r.In) }),
+		bytesOf("OUT/s", func(r *TCP) uint64 { return r.rate(r.Out) }),
+		count("CONNS", func(r *TCP) uint64 { return r.Connections }),
+		count("OPENED", func(r *TCP) uint64 { return r.Opened }),
+		count("ACCEPTED", func(r *TCP) uint64 { return r.Accepted }),
+		count("FAILED", func(r *TCP) uint64 { return r.Failed }),
+		count("ENDED", func(r *TCP) uint64 { return r.Ended }),
+		timeOf("CONNECT", func(r *TCP) uint64 { return r.Connect }),
+		timeOf("RTT", func(r *TCP) uint64 { return r.RTT }),
+		timeOf("RTTMAX", func(r *TCP) uint64 { return r.RTTMax }),
+		count("RETRANS", func(r *TCP) uint64 { return r.Retransmits }),
+		count("RSTIN", func(r *TCP) uint64 { return r.ResetsIn }),
+		count("RSTOUT", func(r *TCP) uint64 { return r.ResetsOut }),
+		bytesOf("QIN", func(r *TCP) uint64 { return r.QueueIn }),
+		bytesOf("QOUT", func(r *TCP) uint64 { return r.QueueOut }),
+	}}
 
-var connTable = table[Conn]{id: func(r *Conn) uint64 { return r.id }, columns: []column[Conn]{
-	{"PID", func(r *Conn) string { return pidText(r.Pid) }, nil},
-	{"COMM", func(r *Conn) string { return orDash(r.Comm) }, nil},
-	{"LOCAL", func(r *Conn) string { return r.Local }, nil},
-	{"REMOTE", func(r *Conn) string { return r.Remote }, nil},
-	{"STATE", func(r *Conn) string {
-		if r.Ended {
-			return r.State + ">CLOSE"
-		}
-		return r.State
-	}, nil},
-	bytesOf("BYTES/s", func(r *Conn) uint64 { return r.rate(r.In + r.Out) }),
-	bytesOf("IN/s", func(r *Conn) uint64 { return r.rate(r.In) }),
-	bytesOf("OUT/s", func(r *Conn) uint64 { return r.rate(r.Out) }),
-	timeOf("CONNECT", func(r *Conn) uint64 { return r.Connect }),
-	timeOf("RTT", func(r *Conn) uint64 { return r.RTT }),
-	count("RETRANS", func(r *Conn) uint64 { return r.Retransmits }),
-	count("RSTIN", func(r *Conn) uint64 { return r.ResetsIn }),
-	count("RSTOUT", func(r *Conn) uint64 { return r.ResetsOut }),
-	bytesOf("QIN", func(r *Conn) uint64 { return r.QueueIn }),
-	bytesOf("QOUT", func(r *Conn) uint64 { return r.QueueOut }),
-}}
+var connTable = table[Conn]{id: func(r *Conn) uint64 { return r.id }, who: func(r *Conn) (uint32, string) { return r.Pid, r.Comm },
+	length: func(r *Conn, s float64) { r.took = s }, columns: []column[Conn]{
+		{"PID", func(r *Conn) string { return pidText(r.Pid) }, nil},
+		{"COMM", func(r *Conn) string { return orDash(r.Comm) }, nil},
+		{"LOCAL", func(r *Conn) string { return r.Local }, nil},
+		{"REMOTE", func(r *Conn) string { return r.Remote }, nil},
+		{"STATE", func(r *Conn) string {
+			if r.Ended {
+				return r.State + ">CLOSE"
+			}
+			return r.State
+		}, nil},
+		bytesOf("BYTES/s", func(r *Conn) uint64 { return r.rate(r.In + r.Out) }),
+		bytesOf("IN/s", func(r *Conn) uint64 { return r.rate(r.In) }),
+		bytesOf("OUT/s", func(r *Conn) uint64 { return r.rate(r.Out) }),
+		timeOf("CONNECT", func(r *Conn) uint64 { return r.Connect }),
+		timeOf("RTT", func(r *Conn) uint64 { return r.RTT }),
+		count("RETRANS", func(r *Conn) uint64 { return r.Retransmits }),
+		count("RSTIN", func(r *Conn) uint64 { return r.ResetsIn }),
+		count("RSTOUT", func(r *Conn) uint64 { return r.ResetsOut }),
+		bytesOf("QIN", func(r *Conn) uint64 { return r.QueueIn }),
+		bytesOf("QOUT", func(r *Conn) uint64 { return r.QueueOut }),
+	}}
 
 func orDash(s string) string {
 	if s == "" {
