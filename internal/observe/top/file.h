@@ -81,15 +81,16 @@ struct {
 	__type(value, struct file_path);
 } no_path SEC(".maps");
 
-/* A call that has begun, by thread. */
+/* The call that a thread is in. It stays for the next one until the thread ends, as to add
+ * and remove it each time would cost more than all the rest. */
 struct file_call {
-	u64 at;
+	u64 at; /* 0 for none */
 	u64 inode;
 	u64 file;
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, TASKS);
 	__type(key, u64);
 	__type(value, struct file_call);
@@ -211,58 +212,90 @@ static __always_inline struct file_stat *file_of(struct file_key *key, struct fi
 	return s;
 }
 
+/* The file that a descriptor of the current task is, where that is a regular one. */
+static __always_inline struct file *regular_file(struct task_struct *t, u32 fd, struct inode **inode)
+{
+	struct fdtable *fdt = BPF_CORE_READ(t, files, fdt);
+	struct file **fds, *f = NULL;
+
+	if (!fdt || fd >= BPF_CORE_READ(fdt, max_fds))
+		return NULL;
+	fds = BPF_CORE_READ(fdt, fd);
+	bpf_probe_read_kernel(&f, sizeof(f), fds + fd);
+	*inode = BPF_CORE_READ(f, f_inode);
+	if (!*inode || (BPF_CORE_READ(*inode, i_mode) & KIND_OF_FILE) != REGULAR)
+		return NULL;
+	return f;
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(file_enter, struct pt_regs *regs, long nr)
 {
 	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
 	u64 self = bpf_get_current_pid_tgid();
-	struct file_call c = {};
-	struct fdtable *fdt;
-	struct inode *inode;
-	struct file **fds, *f = NULL;
+	struct file_call none = {}, *c;
+	struct inode *inode = NULL;
+	struct file *f;
 	bool second;
-	u32 fd;
 
-	if (!file_call_of(nr, &second) || BPF_CORE_READ(t, thread_info.status) & COMPAT || !wanted(t))
+	if (!file_call_of(nr, &second) || (only_tgid && self >> 32 != only_tgid))
 		return 0;
-	fd = second ? BPF_CORE_READ(regs, si) : BPF_CORE_READ(regs, di);
-	fdt = BPF_CORE_READ(t, files, fdt);
-	if (!fdt || fd >= BPF_CORE_READ(fdt, max_fds))
+	if (BPF_CORE_READ(t, thread_info.status) & COMPAT || !wanted(t))
 		return 0;
-	fds = BPF_CORE_READ(fdt, fd);
-	bpf_probe_read_kernel(&f, sizeof(f), fds + fd);
-	inode = BPF_CORE_READ(f, f_inode);
-	if (!inode || (BPF_CORE_READ(inode, i_mode) & KIND_OF_FILE) != REGULAR)
+	f = regular_file(t, second ? BPF_CORE_READ(regs, si) : BPF_CORE_READ(regs, di), &inode);
+	c = bpf_map_lookup_elem(&calls, &self);
+	if (!f) {
+		if (c) /* the end of the last call may have been skipped, and would come now */
+			c->at = 0;
 		return 0;
-	c.inode = (u64)inode;
-	c.file = (u64)f;
-	c.at = bpf_ktime_get_ns();
-	bpf_map_update_elem(&calls, &self, &c, BPF_ANY);
+	}
+	if (!c) {
+		bpf_map_update_elem(&calls, &self, &none, BPF_NOEXIST);
+		c = bpf_map_lookup_elem(&calls, &self);
+		if (!c) {
+			count_lost(LOST_TASK);
+			return 0;
+		}
+	}
+	c->inode = (u64)inode;
+	c->file = (u64)f;
+	c->at = bpf_ktime_get_ns();
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(file_gone, struct task_struct *t)
+{
+	u64 id = (u64)BPF_CORE_READ(t, tgid) << 32 | BPF_CORE_READ(t, pid);
+
+	bpf_map_delete_elem(&calls, &id);
 	return 0;
 }
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(file_exit, struct pt_regs *regs, long ret)
 {
-	u64 self = bpf_get_current_pid_tgid(), now, ns;
+	u64 self = bpf_get_current_pid_tgid(), ns;
 	struct interval *in = now_in();
 	struct file_key key = {};
 	struct file_call *c;
 	struct file_stat *s;
 	struct file *f;
 	bool second;
-	u32 what = file_call_of(BPF_CORE_READ(regs, orig_ax), &second), slot;
+	u32 what, slot;
 
+	if (only_tgid && self >> 32 != only_tgid)
+		return 0;
+	what = file_call_of(BPF_CORE_READ(regs, orig_ax), &second);
 	if (!what || !in)
 		return 0;
 	c = bpf_map_lookup_elem(&calls, &self);
-	if (!c)
+	if (!c || !c->at)
 		return 0;
-	now = bpf_ktime_get_ns();
-	ns = now - c->at;
+	ns = bpf_ktime_get_ns() - c->at;
+	c->at = 0;
 	key.inode = c->inode;
 	f = (struct file *)c->file;
-	bpf_map_delete_elem(&calls, &self);
 	key.tgid = self >> 32;
 	key.epoch = in->epoch;
 	s = file_of(&key, f);

@@ -203,6 +203,7 @@ const (
 	progProgCpuWakeupNew   = "cpu_wakeup_new"
 	progProgFileEnter      = "file_enter"
 	progProgFileExit       = "file_exit"
+	progProgFileGone       = "file_gone"
 	progProgMemExit        = "mem_exit"
 	progProgMemFaultKernel = "mem_fault_kernel"
 	progProgMemFaultUser   = "mem_fault_user"
@@ -287,6 +288,7 @@ type progProgramSpecs struct {
 	CpuWakeupNew   *ebpf.ProgramSpec `ebpf:"cpu_wakeup_new"`
 	FileEnter      *ebpf.ProgramSpec `ebpf:"file_enter"`
 	FileExit       *ebpf.ProgramSpec `ebpf:"file_exit"`
+	FileGone       *ebpf.ProgramSpec `ebpf:"file_gone"`
 	MemExit        *ebpf.ProgramSpec `ebpf:"mem_exit"`
 	MemFaultKernel *ebpf.ProgramSpec `ebpf:"mem_fault_kernel"`
 	MemFaultUser   *ebpf.ProgramSpec `ebpf:"mem_fault_user"`
@@ -458,6 +460,7 @@ type progPrograms struct {
 	CpuWakeupNew   *ebpf.Program `ebpf:"cpu_wakeup_new"`
 	FileEnter      *ebpf.Program `ebpf:"file_enter"`
 	FileExit       *ebpf.Program `ebpf:"file_exit"`
+	FileGone       *ebpf.Program `ebpf:"file_gone"`
 	MemExit        *ebpf.Program `ebpf:"mem_exit"`
 	MemFaultKernel *ebpf.Program `ebpf:"mem_fault_kernel"`
 	MemFaultUser   *ebpf.Program `ebpf:"mem_fault_user"`
@@ -482,6 +485,7 @@ func (p *progPrograms) Close() error {
 		p.CpuWakeupNew,
 		p.FileEnter,
 		p.FileExit,
+		p.FileGone,
 		p.MemExit,
 		p.MemFaultKernel,
 		p.MemFaultUser,

@@ -15,6 +15,7 @@
 #define IS_SOCKET 0140000
 #define KIND_OF_FILE 0170000
 #define TCP 6
+#define MPTCP 262
 #define INET 2
 #define INET6 10
 
@@ -149,11 +150,11 @@ struct bpf_iter__task_file {
 
 #pragma clang attribute pop
 
-static __always_inline bool is_tcp(struct sock___t *sk)
+static __always_inline bool is_protocol(struct sock___t *sk, u16 protocol)
 {
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 
-	return (family == INET || family == INET6) && BPF_CORE_READ(sk, sk_protocol) == TCP;
+	return (family == INET || family == INET6) && BPF_CORE_READ(sk, sk_protocol) == protocol;
 }
 
 static __always_inline void note_whose(struct tcp_whose *w, struct task_struct *t)
@@ -199,7 +200,7 @@ static __always_inline void read_counts(struct tcp_seen *r, struct sock___t *sk)
 	if (r->family == INET) {
 		BPF_CORE_READ_INTO((u32 *)r->local, sk, __sk_common.skc_rcv_saddr);
 		BPF_CORE_READ_INTO((u32 *)r->remote, sk, __sk_common.skc_daddr);
-	} else {
+	} else if (bpf_core_field_exists(sk->__sk_common.skc_v6_daddr)) { /* a kernel may be without */
 		BPF_CORE_READ_INTO(&r->local, sk, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&r->remote, sk, __sk_common.skc_v6_daddr);
 	}
@@ -233,7 +234,7 @@ int BPF_PROG(tcp_state, struct sock___t *sk, int before, int after)
 	struct tcp_conn *c;
 	u64 at = (u64)sk;
 
-	if (!is_tcp(sk))
+	if (!is_protocol(sk, TCP))
 		return 0;
 	switch (after) {
 	case SYN_SENT:
@@ -342,6 +343,7 @@ int tcp_list(struct bpf_iter__task_file *ctx)
 	struct socket___t *so;
 	struct sock___t *sk;
 	struct tcp_conn *c;
+	u8 state;
 	u64 at;
 
 	if (!t || !f || (BPF_CORE_READ(f, f_inode, i_mode) & KIND_OF_FILE) != IS_SOCKET)
@@ -351,13 +353,15 @@ int tcp_list(struct bpf_iter__task_file *ctx)
 		return 0;
 	so = BPF_CORE_READ(f, private_data);
 	sk = BPF_CORE_READ(so, sk);
-	if (!sk || !is_tcp(sk) || !wanted(t))
+	if (!sk || !wanted(t))
+		return 0;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	/* who listens for MPTCP, as programs in Go do, also takes connections of TCP */
+	if (state == CLOSE || !(is_protocol(sk, TCP) || (state == LISTEN && is_protocol(sk, MPTCP))))
 		return 0;
 	read_counts(&r, sk);
 	note_whose(&r.holder, t);
-	if (r.state == CLOSE)
-		return 0;
-	if (r.state == LISTEN) {
+	if (state == LISTEN) {
 		bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 		return 0;
 	}

@@ -95,6 +95,9 @@ func tcpOf(t *testing.T, w *Top, a, b *helper) (x, y TCP) {
 	}
 	rows, _ := f.Rows.([]TCP)
 	for _, r := range rows {
+		if r.Pid == 0 {
+			t.Logf("nobody: %+v", r)
+		}
 		switch r.Pid {
 		case a.pid:
 			x = r
@@ -102,7 +105,7 @@ func tcpOf(t *testing.T, w *Top, a, b *helper) (x, y TCP) {
 			y = r
 		}
 	}
-	t.Logf("%+v", x)
+	t.Logf("%d rows, %+v", len(rows), x)
 	t.Logf("%+v, programs %s, notes %q", y, f.BPF, f.Notes)
 	return x, y
 }
@@ -110,7 +113,16 @@ func tcpOf(t *testing.T, w *Top, a, b *helper) (x, y TCP) {
 func watchTCP(t *testing.T, view string) *Top {
 	t.Helper()
 	v, _ := ViewNamed(view)
-	w, err := Open(Options{View: v})
+	// the helpers have this program's name; all of a host is looked at in guests only
+	o := Options{View: v}
+	if guest.Name() == "" {
+		comm, err := os.ReadFile("/proc/self/comm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Comm = strings.TrimSpace(string(comm))
+	}
+	w, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}

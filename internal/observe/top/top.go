@@ -60,7 +60,7 @@ func Views() []View {
 		{Name: "conn", Doc: "the same of each TCP connection, with its addresses and its state", table: &connTable,
 			programs: tcpPrograms, optional: tcpOptional, open: openConn},
 		{Name: "file", Doc: "processes and files: bytes, calls and how long they take, with paths", table: &fileTable,
-			programs: []string{"file_enter", "file_exit"}, open: openFiles},
+			programs: []string{"file_enter", "file_exit", "file_gone"}, open: openFiles},
 		{Name: "bpf", Doc: "BPF programs of the host: how often they run, and what that costs", table: &bpfTable, open: openBPF, chooses: "none of --pid, --comm and --cgroup"},
 		{Name: "cgroup", Doc: "control groups: processors, throttling and memory", table: &groupTable, open: openGroups, chooses: "--cgroup and neither --pid nor --comm"},
 	}
@@ -172,7 +172,8 @@ func (o *Options) check() error {
 	if o.Sort, err = o.View.Column(o.Sort); err != nil {
 		return err
 	}
-	if o.View.chooses != "" && (o.Pid != 0 || o.Comm != "" || o.View.Name == "bpf" && o.Scope.Kind != kernel.ScopeHost) {
+	grouped := o.Scope.Kind != kernel.ScopeHost
+	if o.View.chooses != "" && (o.Pid != 0 || o.Comm != "" || grouped && (o.View.Name == "bpf" || o.Cgroup == "")) {
 		return fmt.Errorf("top %s is not about processes: it takes %s", o.View.Name, o.View.chooses)
 	}
 	return o.choice().Check()
