@@ -1,6 +1,7 @@
 package top
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -94,12 +95,12 @@ func (w *memWatch) mark() error {
 	}
 	d, err := os.Open("/proc")
 	if err != nil {
-		return err
+		return fmt.Errorf("listing processes for their memory: %w", err)
 	}
 	defer func() { _ = d.Close() }()
 	names, err := d.Readdirnames(-1)
 	if err != nil {
-		return err
+		return fmt.Errorf("listing processes for their memory: %w", err)
 	}
 	for _, name := range names {
 		pid, err := strconv.ParseUint(name, 10, 32)
