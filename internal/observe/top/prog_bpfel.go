@@ -123,6 +123,7 @@ type progTcpConn struct {
 	_          structs.HostLayout
 	Born       uint64
 	Connecting uint64
+	Walk       uint64
 	Whose      progTcpWhose
 	Flags      uint32
 	ResetsIn   uint32

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/cilium/ebpf/link"
@@ -296,17 +297,31 @@ func connRows(all map[tcpKey]*traffic, took float64) []Conn {
 		}
 		r := Conn{
 			Pid: x.whose.Tgid, Comm: kernel.Text(x.whose.Comm[:]), Local: address(s.Family, s.Local, s.LocalPort), Remote: address(s.Family, s.Remote, s.RemotePort),
-			State: "state " + strconv.Itoa(int(state)), Ended: x.ended, In: x.in, Out: x.out, RTT: uint64(s.RttUs) * 1000, Connect: x.connect, Retransmits: x.retrans,
+			State: stateName(state), Walk: walkOf(s.Conn.Walk), Ended: x.ended, In: x.in, Out: x.out, RTT: uint64(s.RttUs) * 1000, Connect: x.connect, Retransmits: x.retrans,
 			ResetsIn: x.resetIn, ResetsOut: x.resetOut, took: took, id: k.born,
-		}
-		if int(state) < len(tcpStates) {
-			r.State = tcpStates[state]
 		}
 		if !x.ended {
 			r.QueueIn, r.QueueOut = uint64(s.QueueIn), uint64(s.QueueOut)
 		}
 		out = append(out, r)
 	}
+	return out
+}
+
+func stateName(state uint8) string {
+	if int(state) < len(tcpStates) {
+		return tcpStates[state]
+	}
+	return "state " + strconv.Itoa(int(state))
+}
+
+// walkOf names the states that a connection came to, the last ones if there were many.
+func walkOf(walk uint64) []string {
+	out := []string{}
+	for ; walk > 0; walk >>= 4 {
+		out = append(out, stateName(uint8(walk&15)))
+	}
+	slices.Reverse(out)
 	return out
 }
 

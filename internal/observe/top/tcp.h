@@ -33,6 +33,7 @@ struct tcp_whose {
 struct tcp_conn {
 	u64 born; /* tells it from others at the same address */
 	u64 connecting; /* how long it took to be there; 0 where that was not seen */
+	u64 walk; /* the states that it came to, four bits each, the last one lowest */
 	struct tcp_whose whose;
 	u32 flags;
 	u32 resets_in;
@@ -236,24 +237,25 @@ int BPF_PROG(tcp_state, struct sock___t *sk, int before, int after)
 
 	if (!is_protocol(sk, TCP))
 		return 0;
-	switch (after) {
-	case SYN_SENT:
+	if (after == SYN_SENT)
 		conn_begin(at, TCP_OUT, BPF_ANY);
-		break;
+	else if (after == ESTABLISHED && before == SYN_RECV)
+		conn_begin(at, TCP_IN, BPF_ANY);
+	c = bpf_map_lookup_elem(&conns, &at);
+	if (!c)
+		return 0;
+	if (before == SYN_RECV)
+		c->walk = SYN_RECV;
+	c->walk = c->walk << 4 | (after & 15);
+	switch (after) {
 	case ESTABLISHED:
-		if (before == SYN_RECV) {
-			conn_begin(at, TCP_IN, BPF_ANY);
-			break;
-		}
-		c = bpf_map_lookup_elem(&conns, &at);
-		if (c)
+		if (before == SYN_SENT)
 			c->connecting = bpf_ktime_get_ns() - c->born;
 		break;
 	case FIN_WAIT1:
 	case LAST_ACK:
 		/* only the process that closes it gets it there */
-		c = bpf_map_lookup_elem(&conns, &at);
-		if (c && !c->whose.tgid)
+		if (!c->whose.tgid)
 			note_whose(&c->whose, (struct task_struct *)bpf_get_current_task());
 		break;
 	case CLOSE:

@@ -207,6 +207,9 @@ func checkConn(t *testing.T, conns *Top, client *helper, address string) {
 			switch r.Out {
 			case 777:
 				short++
+				if walk := strings.Join(r.Walk, " "); walk != "SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE" {
+					t.Errorf("the short connection went through %s", walk)
+				}
 			case 1000070:
 				long++
 			}

@@ -2,6 +2,7 @@ package top
 
 import (
 	"strconv"
+	"strings"
 )
 
 // TCP is what one process did with TCP. Bytes are those of programs, not of packets: sent
@@ -41,17 +42,19 @@ type Conn struct {
 	Local  string `json:"local"`
 	Remote string `json:"remote"`
 	// State is the kernel's, of a connection that ended the one before that.
-	State       string `json:"state"`
-	Ended       bool   `json:"ended"`
-	In          uint64 `json:"in_bytes"`
-	Out         uint64 `json:"out_bytes"`
-	RTT         uint64 `json:"rtt_ns"`
-	Connect     uint64 `json:"connect_ns"`
-	Retransmits uint64 `json:"retransmits"`
-	ResetsIn    uint64 `json:"resets_in"`
-	ResetsOut   uint64 `json:"resets_out"`
-	QueueIn     uint64 `json:"queue_in_bytes"`
-	QueueOut    uint64 `json:"queue_out_bytes"`
+	State string `json:"state"`
+	// Walk has the states that it came to since it is watched.
+	Walk        []string `json:"walk"`
+	Ended       bool     `json:"ended"`
+	In          uint64   `json:"in_bytes"`
+	Out         uint64   `json:"out_bytes"`
+	RTT         uint64   `json:"rtt_ns"`
+	Connect     uint64   `json:"connect_ns"`
+	Retransmits uint64   `json:"retransmits"`
+	ResetsIn    uint64   `json:"resets_in"`
+	ResetsOut   uint64   `json:"resets_out"`
+	QueueIn     uint64   `json:"queue_in_bytes"`
+	QueueOut    uint64   `json:"queue_out_bytes"`
 
 	took float64
 	id   uint64
@@ -110,7 +113,7 @@ var connTable = table[Conn]{id: func(r *Conn) uint64 { return r.id }, who: func(
 		{"REMOTE", func(r *Conn) string { return r.Remote }, nil},
 		{"STATE", func(r *Conn) string {
 			if r.Ended {
-				return r.State + ">CLOSE"
+				return strings.Join(r.Walk, ">")
 			}
 			return r.State
 		}, nil},

@@ -3,6 +3,7 @@ package top
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 )
 
@@ -45,6 +46,9 @@ func TestConnRows(t *testing.T) {
 	rows := connRows(map[tcpKey]*traffic{{1, 7}: {seen: s, ended: true, in: 2}}, 1)
 	if r := rows[0]; r.State != "FIN_WAIT2" || r.Local != "10.0.0.1:80" || r.Remote != "0.0.0.0:4000" || !r.Ended || r.In != 2 {
 		t.Errorf("%+v", r)
+	}
+	if w := walkOf(0x214); !slices.Equal(w, []string{"SYN_SENT", "ESTABLISHED", "FIN_WAIT1"}) {
+		t.Errorf("%q", w)
 	}
 	s.Before = 77
 	if rows := connRows(map[tcpKey]*traffic{{1, 7}: {seen: s, ended: true}}, 1); rows[0].State != "state 77" {
