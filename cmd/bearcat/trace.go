@@ -76,16 +76,11 @@ func (r *tracing) check(rate uint32) error {
 	return nil
 }
 
-// start runs until a signal, or for --for, with the files open.
+// start runs until a signal, with the files open.
 func (r *tracing) start(cmd *cobra.Command, run func(context.Context, io.Writer) error) (err error) {
 	r.out = cmd.OutOrStdout()
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if r.forTime > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, r.forTime)
-		defer cancel()
-	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	if r.chrome != "" {
 		f, err := r.create(r.chrome)
@@ -95,6 +90,14 @@ func (r *tracing) start(cmd *cobra.Command, run func(context.Context, io.Writer)
 		r.trace = waterfall.NewTrace(f)
 	}
 	return run(ctx, cmd.ErrOrStderr())
+}
+
+// limit ends what runs after --for, from now on: loading the programs takes a while.
+func (r *tracing) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.forTime > 0 {
+		return context.WithTimeout(ctx, r.forTime)
+	}
+	return context.WithCancel(ctx)
 }
 
 func (r *tracing) create(name string) (*os.File, error) {

@@ -63,6 +63,8 @@ func (r *ioTrace) run(ctx context.Context, footer io.Writer) error {
 		return err
 	}
 	defer t.Close()
+	ctx, stop := r.limit(ctx)
+	defer stop()
 	if err := errors.Join(t.Run(ctx, r.show), r.err); err != nil {
 		return err
 	}

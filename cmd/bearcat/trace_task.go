@@ -80,6 +80,8 @@ func (r *taskTrace) run(ctx context.Context, footer io.Writer) error {
 		return err
 	}
 	defer t.Close()
+	ctx, stop := r.limit(ctx)
+	defer stop()
 	if err := errors.Join(t.Run(ctx, r.show), r.err, r.writeSums()); err != nil {
 		return err
 	}

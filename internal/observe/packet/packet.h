@@ -21,7 +21,7 @@
 #define BYTES 128
 #define HEADER 40
 #define WAKES 4 /* as many readers are followed for one packet */
-#define SLICES 8
+#define SLICES 16
 #define SWITCHES 16 /* of a reader are told for one packet */
 #define SECOND 1000000000ULL
 

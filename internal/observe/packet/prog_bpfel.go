@@ -133,7 +133,7 @@ type progNow struct {
 	Switched  uint64
 	NextSlice uint32
 	Pad       uint32
-	Slices    [8]struct {
+	Slices    [16]struct {
 		_    structs.HostLayout
 		From uint64
 		To   uint64
