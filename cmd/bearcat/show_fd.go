@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 
@@ -28,62 +27,6 @@ type fdRow struct {
 	// Ends are the processes at the other end of a pipe.
 	Ends []string `json:"ends,omitempty"`
 	Tid  uint32   `json:"tid,omitempty"` // of a thread with descriptors of its own
-}
-
-// sockRow is a socket as JSON has it.
-type sockRow struct {
-	Family     string   `json:"family"`
-	Type       string   `json:"type"`
-	Proto      string   `json:"proto,omitempty"`
-	State      string   `json:"state,omitempty"`
-	Local      string   `json:"local,omitempty"`
-	LocalPort  uint16   `json:"local_port,omitempty"`
-	Remote     string   `json:"remote,omitempty"`
-	RemotePort uint16   `json:"remote_port,omitempty"`
-	Inode      uint64   `json:"inode,omitempty"`
-	Owners     []string `json:"owners,omitempty"`
-}
-
-func sockOf(s *event.Socket) *sockRow {
-	if s == nil {
-		return nil
-	}
-	return &sockRow{Family: s.Family, Type: s.Type, Proto: s.Proto, State: s.State, Local: s.Local, LocalPort: s.LocalPort, Remote: s.Remote, RemotePort: s.RemotePort}
-}
-
-// end writes one end of a socket.
-func (s *sockRow) end(addr string, port uint16) string {
-	if s.Family != "ipv4" && s.Family != "ipv6" {
-		return orDash(addr)
-	}
-	if addr == "" {
-		addr = "*"
-	}
-	if port == 0 {
-		return addr + ":*"
-	}
-	return net.JoinHostPort(addr, strconv.Itoa(int(port)))
-}
-
-func (s *sockRow) protocol() string {
-	if s.Proto != "" {
-		return s.Proto
-	}
-	return s.Type
-}
-
-func (s *sockRow) text() string {
-	t := s.Family + " " + s.protocol()
-	if s.State != "" {
-		t += " " + s.State
-	}
-	if s.Local != "" || s.LocalPort != 0 {
-		t += " " + s.end(s.Local, s.LocalPort)
-	}
-	if s.Remote != "" || s.RemotePort != 0 {
-		t += " -> " + s.end(s.Remote, s.RemotePort)
-	}
-	return t
 }
 
 func modeOf(f *task.File) string {
@@ -218,54 +161,6 @@ func showFD(f *taskFlags, _ []string) (answer, error) {
 		}
 		out.Files = append(out.Files, r)
 		t.Rows = append(t.Rows, []string{decimal(r.Pid), r.Name, strconv.Itoa(int(r.Num)), r.Kind, r.Mode, strconv.FormatInt(r.Pos, 10), orDash(what)})
-	}
-	out.tables = []host.Table{t}
-	return out, nil
-}
-
-type socketAnswer struct {
-	taskAnswer
-	Sockets []sockRow `json:"sockets"`
-}
-
-func socketNoun() *cobra.Command {
-	cmd, f := taskNoun("socket", "sockets and the processes that hold them",
-		`Lists sockets that processes hold, with both ends, the state and the owners.
-Those that nobody holds any more, such as connections in TIME_WAIT, are not
-among them.`,
-		"  bearcat show socket\n  bearcat show socket --listen\n  bearcat show socket --where 'fd.rport = 443' --json",
-		0, true, showSocket)
-	cmd.Flags().BoolVar(&f.listen, "listen", false, "those that wait for others: TCP in LISTEN, UDP without a peer, unix sockets with a name")
-	return cmd
-}
-
-func listens(s *event.Socket) bool {
-	switch s.Family {
-	case "ipv4", "ipv6":
-		return s.State == "listen" || s.Proto != "tcp" && s.LocalPort != 0 && s.RemotePort == 0
-	case "unix":
-		return s.Local != "" && s.Remote == ""
-	}
-	return false
-}
-
-func showSocket(f *taskFlags, _ []string) (answer, error) {
-	s, all, kept, err := files(f)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	out := &socketAnswer{Sockets: []sockRow{}}
-	out.Notes = s.Notes
-	t := host.Table{Columns: []string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}}
-	for _, x := range task.Sockets(all, kept) {
-		if f.listen && !listens(x.Sock) {
-			continue
-		}
-		r := *sockOf(x.Sock)
-		r.Inode, r.Owners = x.Inode, holders(x.Holders, 0)
-		out.Sockets = append(out.Sockets, r)
-		t.Rows = append(t.Rows, []string{r.Family, r.protocol(), orDash(r.State), r.end(r.Local, r.LocalPort), r.end(r.Remote, r.RemotePort), few(r.Owners)})
 	}
 	out.tables = []host.Table{t}
 	return out, nil

@@ -57,9 +57,9 @@ func taskNoun(use, short, long, example string, most int, where bool, build func
 		},
 	}
 	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
-	cmd.Flags().DurationVar(&f.watch, "watch", 0, "print it again each `TIME`, such as 2s, until interrupted")
+	cmd.Flags().DurationVar(&f.watch, "watch", 0, "print it again each `TIME`, such as 2s")
 	if where {
-		cmd.Flags().StringVar(&f.where, "where", "", "only those that satisfy a `CONDITION` in the rule language")
+		cmd.Flags().StringVar(&f.where, "where", "", "those that satisfy a `CONDITION` in the rule language")
 	}
 	return cmd, f
 }

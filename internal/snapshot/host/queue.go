@@ -54,6 +54,7 @@ type SocketQueue struct {
 	Receive  uint64 `json:"receive"` // bytes; of a TCP listener: connections to accept
 	Send     uint64 `json:"send"`    // bytes
 	Drops    uint64 `json:"drops"`   // packets, of UDP
+	listens  bool   // a TCP listener
 }
 
 // Queues are the queues of this network namespace.
@@ -94,7 +95,11 @@ func ReadQueues() (*Queues, error) {
 		if err != nil {
 			continue // the protocol is not built in
 		}
-		out.Sockets = append(out.Sockets, parseSocketQueues(p, string(text))...)
+		for _, s := range parseSocketQueues(p, string(text)) {
+			if s.Receive+s.Send+s.Drops > 0 {
+				out.Sockets = append(out.Sockets, s)
+			}
+		}
 	}
 	return out, nil
 }
@@ -127,16 +132,13 @@ func parseSoftnet(text string) ([]Softnet, error) {
 func readQdiscs(names map[int]string) ([]Qdisc, error) {
 	out := []Qdisc{}
 	const tcmsg = 20
-	msgs, err := dump(unix.RTM_GETQDISC, make([]byte, tcmsg))
+	err := dump(unix.NETLINK_ROUTE, unix.RTM_GETQDISC, make([]byte, tcmsg), func(typ uint16, data []byte) {
+		if q, ok := parseQdisc(data, names); ok && typ == unix.RTM_NEWQDISC {
+			out = append(out, q)
+		}
+	})
 	if err != nil {
 		return out, fmt.Errorf("queueing disciplines are not known: %w", err)
-	}
-	for _, m := range msgs {
-		if m.Header.Type == unix.RTM_NEWQDISC {
-			if q, ok := parseQdisc(m.Data, names); ok {
-				out = append(out, q)
-			}
-		}
 	}
 	return out, nil
 }
