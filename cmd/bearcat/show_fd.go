@@ -7,6 +7,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/table"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/task"
 	"github.com/spf13/cobra"
 )
@@ -88,11 +89,11 @@ the position.`,
 
 // files takes a snapshot with its open files, and those that a condition keeps.
 func files(f *taskFlags) (s *task.Snapshot, all, kept []task.File, err error) {
-	where, err := task.WhereFile(f.where)
+	where, err := task.WhereFile(f.fields)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if s, err = task.Take(strings.Contains(f.where, "args") || strings.Contains(f.where, "line")); err != nil {
+	if s, err = task.Take(asksArguments(f.fields)); err != nil {
 		return nil, nil, nil, err
 	}
 	if all, err = s.Files(); err != nil {
@@ -130,7 +131,7 @@ func showFD(f *taskFlags, _ []string) (answer, error) {
 	for _, p := range task.Pipes(all) {
 		pipes[fmt.Sprint(p.Inode, p.Path)] = p
 	}
-	t := host.Table{Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
+	t := host.Table{Of: &out.Files, Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
 	for i := range kept {
 		x := &kept[i]
 		if !f.wants(x) {
@@ -200,7 +201,7 @@ func showPipe(f *taskFlags, _ []string) (answer, error) {
 	}
 	out := &pipeAnswer{Pipes: []pipeRow{}}
 	out.Notes = s.Notes
-	t := host.Table{Columns: []string{"PIPE", "WRITERS", "READERS"}}
+	t := host.Table{Of: &out.Pipes, Columns: []string{"PIPE", "WRITERS", "READERS"}}
 	for _, p := range task.Pipes(all) {
 		if !wanted[fmt.Sprint(p.Inode, p.Path)] {
 			continue
@@ -211,7 +212,7 @@ func showPipe(f *taskFlags, _ []string) (answer, error) {
 		if r.Path != "" {
 			name = r.Path
 		}
-		t.Rows = append(t.Rows, []string{name, orDash(few(r.Writers)), orDash(few(r.Readers))})
+		t.Rows = append(t.Rows, []string{name, table.List(r.Writers), table.List(r.Readers)})
 	}
 	out.tables = []host.Table{t}
 	return out, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/table"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/task"
 	"github.com/spf13/cobra"
 )
@@ -85,7 +86,6 @@ holds any more, such as connections in TIME_WAIT, are not among them.`,
 		"  bearcat show socket\n  bearcat show socket --listen --wide\n  bearcat show socket 482211\n  bearcat show socket --where 'fd.rport = 443' --json",
 		1, true, showSocket)
 	cmd.Flags().BoolVar(&f.listen, "listen", false, "those that wait for others: TCP in LISTEN, UDP\nwithout a peer, unix sockets with a name")
-	cmd.Flags().BoolVar(&f.wide, "wide", false, "more columns")
 	return cmd
 }
 
@@ -121,7 +121,8 @@ func showSocket(f *taskFlags, args []string) (answer, error) {
 	if inode != 0 && len(list) == 0 {
 		return nil, fmt.Errorf("no process holds a socket %d: bearcat show socket --wide lists those that there are", inode)
 	}
-	if f.wide || f.json || inode != 0 {
+	numbers := f.view.Wide || f.view.Uses(socketNumbers...)
+	if numbers || f.json || inode != 0 {
 		s.AddStates(list)
 	}
 	out := &socketAnswer{Sockets: []sockRow{}}
@@ -135,14 +136,11 @@ func showSocket(f *taskFlags, args []string) (answer, error) {
 		out.tables = []host.Table{socketPage(&out.Sockets[0])}
 		return out, nil
 	}
-	t := host.Table{Columns: []string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}}
-	if f.wide {
-		t.Columns = append(t.Columns, "INODE", "NET NS", "RECEIVE", "SEND", "BACKLOG", "BACKLOG MAX", "RTT", "CWND", "RETRANSMITS", "DROPS")
-	}
+	t := host.Table{Of: &out.Sockets, More: len(socketNumbers), Columns: append([]string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}, socketNumbers...)}
 	for i := range out.Sockets {
 		r := &out.Sockets[i]
-		row := []string{r.Family, r.protocol(), orDash(r.State), r.end(r.Local, r.LocalPort), r.end(r.Remote, r.RemotePort), few(r.Owners)}
-		if f.wide {
+		row := []string{r.Family, r.protocol(), orDash(r.State), r.end(r.Local, r.LocalPort), r.end(r.Remote, r.RemotePort), table.List(r.Owners)}
+		if numbers {
 			row = append(row, r.numbers()...)
 		}
 		t.Rows = append(t.Rows, row)
@@ -151,7 +149,10 @@ func showSocket(f *taskFlags, args []string) (answer, error) {
 	return out, nil
 }
 
-// numbers are the cells of --wide, with a dash for what is not known or does not apply.
+// socketNumbers are the columns of --wide.
+var socketNumbers = []string{"INODE", "NET NS", "RECEIVE", "SEND", "BACKLOG", "BACKLOG MAX", "RTT", "CWND", "RETRANSMITS", "DROPS"}
+
+// numbers are the cells of socketNumbers, with a dash for what is not known or does not apply.
 func (s *sockRow) numbers() []string {
 	out := []string{strconv.FormatUint(s.Inode, 10), "-", "-", "-", "-", "-", "-", "-", "-", "-"}
 	st := s.SocketState
