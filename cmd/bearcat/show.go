@@ -104,6 +104,11 @@ func (f *showFlags) condition() error {
 	return nil
 }
 
+// needsCells tells whether the answer's tables are looked at, and not only its JSON.
+func (f *showFlags) needsCells() bool {
+	return !f.json || f.view.Where != nil || f.view.Sort != ""
+}
+
 // print writes what the flags want of an answer.
 func (f *showFlags) print(w io.Writer, a answer) error {
 	tables, err := f.view.Apply(a.Tables())

@@ -46,7 +46,7 @@ func holders(list []task.Holder, but uint32) []string {
 	var out []string
 	for _, h := range list {
 		if h.Proc.Pid != but {
-			out = append(out, fmt.Sprintf("%s[%d] fd %d", h.Proc.Comm, h.Proc.Pid, h.Num))
+			out = append(out, h.Proc.Comm+"["+decimal(h.Proc.Pid)+"] fd "+strconv.Itoa(int(h.Num)))
 		}
 	}
 	return out
@@ -100,6 +100,9 @@ func files(f *taskFlags) (s *task.Snapshot, all, kept []task.File, err error) {
 		s.Close()
 		return nil, nil, nil, err
 	}
+	if where == nil {
+		return s, all, all, nil
+	}
 	for i := range all {
 		if where.File(&all[i]) {
 			kept = append(kept, all[i])
@@ -127,44 +130,64 @@ func showFD(f *taskFlags, _ []string) (answer, error) {
 	defer s.Close()
 	out := &fdAnswer{Files: []fdRow{}}
 	out.Notes = s.Notes
-	pipes := map[string]task.Pipe{}
+	pipes := map[pipeKey]task.Pipe{}
 	for _, p := range task.Pipes(all) {
-		pipes[fmt.Sprint(p.Inode, p.Path)] = p
+		pipes[pipeKey{p.Inode, p.Path}] = p
 	}
-	t := host.Table{Of: &out.Files, Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
+	t := host.Table{Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
+	if f.json {
+		t.Of = &out.Files
+	}
 	for i := range kept {
 		x := &kept[i]
 		if !f.wants(x) {
 			continue
 		}
-		r := fdRow{Pid: x.Key.Pid, Name: x.Proc.Comm, Num: x.FD.Num, Kind: x.FD.Kind.String(), Mode: modeOf(x), Path: x.FD.File.Path,
-			Deleted: x.FD.File.Deleted, Inode: x.FD.Inode(), Pos: x.Pos, Flags: x.Flags, Socket: sockOf(x.FD.Sock)}
-		if x.Tid != x.Key.Pid {
-			r.Tid = x.Tid
+		r, what := fdRowOf(x, pipes)
+		if f.json {
+			out.Files = append(out.Files, r)
 		}
-		what := r.Path
-		switch {
-		case r.Socket != nil:
-			what = r.Socket.text()
-		case x.FD.Kind == event.StdioPipe || x.FD.Kind == event.StdioFifo:
-			p := pipes[fmt.Sprint(x.FD.Inode(), x.FD.File.Path)]
-			what = strings.TrimSpace(fmt.Sprintf("%s [%d]", r.Path, r.Inode))
-			if x.Read {
-				r.Ends = append(r.Ends, holders(p.Writers, r.Pid)...)
-				what += " <- " + orDash(few(holders(p.Writers, r.Pid)))
-			}
-			if x.Write {
-				r.Ends = append(r.Ends, holders(p.Readers, r.Pid)...)
-				what += " -> " + orDash(few(holders(p.Readers, r.Pid)))
-			}
-		case r.Deleted:
-			what += " (deleted)"
+		if f.needsCells() {
+			t.Rows = append(t.Rows, []string{decimal(r.Pid), r.Name, strconv.Itoa(int(r.Num)), r.Kind, r.Mode, strconv.FormatInt(r.Pos, 10), orDash(what)})
 		}
-		out.Files = append(out.Files, r)
-		t.Rows = append(t.Rows, []string{decimal(r.Pid), r.Name, strconv.Itoa(int(r.Num)), r.Kind, r.Mode, strconv.FormatInt(r.Pos, 10), orDash(what)})
 	}
 	out.tables = []host.Table{t}
 	return out, nil
+}
+
+type pipeKey struct {
+	inode uint64
+	path  string
+}
+
+// fdRowOf describes an open file, and what stands behind it.
+func fdRowOf(x *task.File, pipes map[pipeKey]task.Pipe) (r fdRow, what string) {
+	r = fdRow{Pid: x.Key.Pid, Name: x.Proc.Comm, Num: x.FD.Num, Kind: x.FD.Kind.String(), Mode: modeOf(x), Path: x.FD.File.Path,
+		Deleted: x.FD.File.Deleted, Inode: x.FD.Inode(), Pos: x.Pos, Flags: x.Flags, Socket: sockOf(x.FD.Sock)}
+	if x.Tid != x.Key.Pid {
+		r.Tid = x.Tid
+	}
+	what = r.Path
+	switch {
+	case r.Socket != nil:
+		what = r.Socket.text()
+	case x.FD.Kind == event.StdioPipe || x.FD.Kind == event.StdioFifo:
+		p := pipes[pipeKey{x.FD.Inode(), x.FD.File.Path}]
+		what = strings.TrimSpace(fmt.Sprintf("%s [%d]", r.Path, r.Inode))
+		if x.Read {
+			list := holders(p.Writers, r.Pid)
+			r.Ends = append(r.Ends, list...)
+			what += " <- " + orDash(few(list))
+		}
+		if x.Write {
+			list := holders(p.Readers, r.Pid)
+			r.Ends = append(r.Ends, list...)
+			what += " -> " + orDash(few(list))
+		}
+	case r.Deleted:
+		what += " (deleted)"
+	}
+	return r, what
 }
 
 // pipeRow is a pipe as JSON has it.
@@ -195,15 +218,15 @@ func showPipe(f *taskFlags, _ []string) (answer, error) {
 		return nil, err
 	}
 	defer s.Close()
-	wanted := map[string]bool{}
+	wanted := map[pipeKey]bool{}
 	for _, p := range task.Pipes(kept) {
-		wanted[fmt.Sprint(p.Inode, p.Path)] = true
+		wanted[pipeKey{p.Inode, p.Path}] = true
 	}
 	out := &pipeAnswer{Pipes: []pipeRow{}}
 	out.Notes = s.Notes
 	t := host.Table{Of: &out.Pipes, Columns: []string{"PIPE", "WRITERS", "READERS"}}
 	for _, p := range task.Pipes(all) {
-		if !wanted[fmt.Sprint(p.Inode, p.Path)] {
+		if !wanted[pipeKey{p.Inode, p.Path}] {
 			continue
 		}
 		r := pipeRow{Inode: p.Inode, Path: p.Path, Writers: append([]string{}, holders(p.Writers, 0)...), Readers: append([]string{}, holders(p.Readers, 0)...)}

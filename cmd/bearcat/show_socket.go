@@ -127,18 +127,23 @@ func showSocket(f *taskFlags, args []string) (answer, error) {
 	}
 	out := &socketAnswer{Sockets: []sockRow{}}
 	out.Notes = s.Notes
+	t := host.Table{More: len(socketNumbers), Columns: append([]string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}, socketNumbers...)}
+	if f.json {
+		t.Of = &out.Sockets
+	}
 	for _, x := range list {
 		r := *sockOf(x.Sock)
 		r.Inode, r.Owners, r.SocketState = x.Inode, holders(x.Holders, 0), x.State
-		out.Sockets = append(out.Sockets, r)
-	}
-	if inode != 0 {
-		out.tables = []host.Table{socketPage(&out.Sockets[0])}
-		return out, nil
-	}
-	t := host.Table{Of: &out.Sockets, More: len(socketNumbers), Columns: append([]string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}, socketNumbers...)}
-	for i := range out.Sockets {
-		r := &out.Sockets[i]
+		if f.json {
+			out.Sockets = append(out.Sockets, r)
+		}
+		if inode != 0 {
+			t = socketPage(&r)
+			break
+		}
+		if !f.needsCells() {
+			continue
+		}
 		row := []string{r.Family, r.protocol(), orDash(r.State), r.end(r.Local, r.LocalPort), r.end(r.Remote, r.RemotePort), table.List(r.Owners)}
 		if numbers {
 			row = append(row, r.numbers()...)

@@ -224,6 +224,9 @@ func (v *View) cell(row []string, j int) string {
 	if j >= len(row) {
 		return None
 	}
+	if plainText(row[j]) {
+		return row[j]
+	}
 	if strings.Contains(row[j], separator) {
 		parts := strings.Split(row[j], separator)
 		const few = 3
@@ -235,6 +238,16 @@ func (v *View) cell(row []string, j int) string {
 		return termtext.String(strings.Join(parts, ", ")) + more
 	}
 	return termtext.String(row[j])
+}
+
+// plainText tells whether s is shown as it is: most cells are, and there may be millions.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // cut ends a line at the view's width.

@@ -49,7 +49,7 @@ func Sockets(all, kept []File) []Socket {
 		}
 		out[i].Holders = append(out[i].Holders, Holder{f.Proc, f.FD.Num})
 	}
-	slices.SortStableFunc(out, func(a, b Socket) int {
+	slices.SortFunc(out, func(a, b Socket) int {
 		x, y := a.Sock, b.Sock
 		return cmp.Or(cmp.Compare(x.Family, y.Family), cmp.Compare(x.Proto, y.Proto), cmp.Compare(x.LocalPort, y.LocalPort),
 			cmp.Compare(x.Local, y.Local), cmp.Compare(x.Remote, y.Remote), cmp.Compare(x.RemotePort, y.RemotePort), cmp.Compare(a.Inode, b.Inode))

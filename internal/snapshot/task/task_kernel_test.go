@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -87,6 +88,36 @@ func TestProcesses(t *testing.T) {
 		if after[pid] && !listed[pid] {
 			t.Errorf("process %d is in /proc and not in the list", pid)
 		}
+	}
+}
+
+// TestInsidePidNamespace takes a snapshot where /proc has other pids than the kernel's
+// list of tasks: each process is there once.
+func TestInsidePidNamespace(t *testing.T) {
+	guest.NeedKernel(t)
+	const inside = "BEARCAT_TEST_INSIDE"
+	if os.Getenv(inside) != "" {
+		for _, m := range [][2]string{{"none", "/"}, {"proc", "/proc"}} {
+			flags := map[string]uintptr{"none": unix.MS_REC | unix.MS_PRIVATE}[m[0]]
+			if err := unix.Mount(m[0], m[1], "proc", flags, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := Take(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if procs := s.Processes(); len(procs) != 1 || procs[0].NSPid != 1 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "this is a pid namespace") {
+			t.Errorf("%d processes, the first %+v; notes %q", len(procs), procs[0], s.Notes)
+		}
+		return
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestInsidePidNamespace$", "-test.v")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Errorf("inside: %v: %s", err, out)
 	}
 }
 
