@@ -7,6 +7,7 @@
 #   run.sh flood   opens as fast as two processors make them, and execs among them
 #   run.sh storm   memory of the agent while everything happens at once, for a minute
 #   run.sh fw      what a packet costs in the firewall, beside xdp-filter if installed
+#   run.sh show    how long it takes to look at many processes, files and sockets
 #   run.sh micro   the packages' own benchmarks
 #   run.sh all     all of these (the default)
 #   run.sh docs    put the results into docs/benchmarks.md
@@ -99,6 +100,13 @@ section_fw() {
 	$out/bench fw -out $out/fw
 }
 
+section_show() {
+	say "show: 10,000 processes, then 100,000 open files, then 50,000 sockets, on this kernel, as root"
+	# its sockets are in a network namespace of their own
+	unshare -n sh -ec 'ip link set lo up; exec "$@"' sh \
+		$out/bench show -rounds "$pairs" -bearcat $out/bearcat -tools $out -out $out/show
+}
+
 section_micro() {
 	say "micro: the packages' own benchmarks"
 	$out/bench micro -out $out/micro
@@ -106,7 +114,7 @@ section_micro() {
 
 section=${1:-all}
 case $section in
-exec | peers | idle | flood | storm | fw | micro)
+exec | peers | idle | flood | storm | fw | show | micro)
 	build
 	("section_$section")
 	;;
@@ -124,9 +132,9 @@ all)
 		wait $peers || failed="$failed peers"
 		trap - INT TERM
 		cat $out/peers.log
-		rest="idle flood storm fw micro"
+		rest="idle flood storm fw show micro"
 	else
-		rest="exec peers idle flood storm fw micro"
+		rest="exec peers idle flood storm fw show micro"
 	fi
 	for s in $rest; do
 		("section_$s") || failed="$failed $s"
