@@ -172,11 +172,12 @@ func lineBreaks(path string) (int, error) {
 	}
 }
 
-// WriteText prints the table. Ratios are over the first command of each kind.
+// WriteText prints the table. Ratios are of processor time, which depends less on what
+// else the machine does, over the first command of each kind.
 func (r *Show) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "%s; medians of %d rounds in one boot\n\n", r.Host, r.Rounds)
 	t := newTable(w)
-	fmt.Fprintln(t, "looking at\twith\tlines\ttime\tprocessor\tpeak memory\ttimes the first\tsmallest and largest")
+	fmt.Fprintln(t, "looking at\twith\tlines\ttime\tprocessor\tpeak memory\tprocessor, times the first\tsmallest and largest")
 	var first *Look
 	for i := range r.Looks {
 		l := &r.Looks[i]
@@ -185,7 +186,7 @@ func (r *Show) WriteText(w io.Writer) error {
 			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t\t\n", l.Objects, l.Label, l.Lines, shortTime(median(l.WallNS)), shortTime(median(l.CPUNS)), megabytes(l.PeakRSS))
 			continue
 		}
-		p := Pairs{Without: first.WallNS, With: l.WallNS}
+		p := Pairs{Without: first.CPUNS, With: l.CPUNS}
 		low, high := p.Spread()
 		fmt.Fprintf(t, "\t%s\t%d\t%s\t%s\t%s\t%.2f\t%.2f to %.2f\n", l.Label, l.Lines, shortTime(median(l.WallNS)), shortTime(median(l.CPUNS)), megabytes(l.PeakRSS), p.Ratio(), low, high)
 	}

@@ -35,8 +35,8 @@ func TestShowText(t *testing.T) {
 	r := Show{
 		Host: Host{Kernel: "6.12", CPUs: 1, Date: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}, Rounds: 2, Skipped: []string{"lsof is not installed"},
 		Looks: []Look{
-			{Objects: "9 files", Label: "bearcat show fd", Lines: 12, WallNS: []float64{1e6, 3e6}, CPUNS: []float64{1e6}, PeakRSS: 4e6},
-			{Objects: "9 files", Label: "ls", Lines: 10, WallNS: []float64{4e6, 6e6}, CPUNS: []float64{5e6}, PeakRSS: 2e6},
+			{Objects: "9 files", Label: "bearcat show fd", Lines: 12, WallNS: []float64{1e6}, CPUNS: []float64{1e6, 3e6}, PeakRSS: 4e6},
+			{Objects: "9 files", Label: "ls", Lines: 10, WallNS: []float64{7e6}, CPUNS: []float64{4e6, 6e6}, PeakRSS: 2e6},
 			{Objects: "5 sockets", Label: "bearcat show socket", Lines: 6, WallNS: []float64{1e6}, CPUNS: []float64{1e6}, PeakRSS: 4e6},
 		},
 	}
@@ -50,9 +50,9 @@ func TestShowText(t *testing.T) {
 	}
 	want := []string{
 		"Linux 6.12, 1 CPU, this kernel, 2026-01-02; medians of 2 rounds in one boot", "",
-		"looking at with lines time processor peak memory times the first smallest and largest",
-		"9 files bearcat show fd 12 2.0 ms 1.0 ms 4.0 MB",
-		"ls 10 5.0 ms 5.0 ms 2.0 MB 2.50 2.00 to 4.00",
+		"looking at with lines time processor peak memory processor, times the first smallest and largest",
+		"9 files bearcat show fd 12 1.0 ms 2.0 ms 4.0 MB",
+		"ls 10 7.0 ms 5.0 ms 2.0 MB 2.50 2.00 to 4.00",
 		"5 sockets bearcat show socket 6 1.0 ms 1.0 ms 4.0 MB",
 		"not measured: lsof is not installed",
 	}
