@@ -28,7 +28,7 @@ type fwNet struct {
 
 func newFwNet(t *testing.T) *fwNet {
 	t.Helper()
-	guest.NeedKernel(t)
+	guest.AtEnds(t)
 	if guest.Name() != "" {
 		guest.Modprobe(t, "veth")
 	}

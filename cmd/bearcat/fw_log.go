@@ -61,7 +61,7 @@ pcapng file with rule and reason as comment, for Wireshark and tshark.`,
 					f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 					if err == nil {
 						defer f.Close() //nolint:errcheck // each write was checked
-						r.capture, err = pcap.NewWriter(f)
+						r.capture, err = pcap.NewWriter(f, pcap.Ethernet)
 					}
 					if err != nil {
 						return errors.Join(fmt.Errorf("opening the capture: %w", err), l.Close())

@@ -81,7 +81,7 @@ says what of it is suspicious.
 	root.SetVersionTemplate("bearcat {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), rulesCommand(), doctorCommand(), statusCommand(), alertsCommand(), simulateCommand(), fieldsCommand(), fwCommand(), showCommand(), scanCommand(), histCommand(), dropsCommand(), flameCommand(), topCommand())
+	root.AddCommand(runCommand(), rulesCommand(), doctorCommand(), statusCommand(), alertsCommand(), simulateCommand(), fieldsCommand(), fwCommand(), showCommand(), scanCommand(), histCommand(), dropsCommand(), flameCommand(), topCommand(), recordCommand(), replayCommand(), traceCommand())
 	return root
 }
 

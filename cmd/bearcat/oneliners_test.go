@@ -7,6 +7,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/observe/flame"
 	"github.com/bearcat-hids/bearcat/internal/observe/hist"
+	"github.com/bearcat-hids/bearcat/internal/observe/top"
 )
 
 // TestOneLiners holds docs/one-liners.md to the truth: each command that it names is
@@ -32,7 +33,8 @@ func TestOneLiners(t *testing.T) {
 		named[cmd.Name()+" "+args[0]] = true
 		_, isHist := hist.KindNamed(args[0])
 		_, isFlame := flame.KindNamed(args[0])
-		if cmd.Name() == "hist" && !isHist || cmd.Name() == "flame" && !isFlame {
+		_, isView := top.ViewNamed(args[0])
+		if cmd.Name() == "hist" && !isHist || cmd.Name() == "flame" && !isFlame || cmd.Name() == "top" && !isView {
 			t.Errorf("bearcat %s: there is no kind %s", m[1], args[0])
 		}
 	}
@@ -44,6 +46,11 @@ func TestOneLiners(t *testing.T) {
 	for _, k := range flame.Kinds() {
 		if !named["flame "+k.Name] {
 			t.Errorf("the page does not name bearcat flame %s", k.Name)
+		}
+	}
+	for _, v := range top.Views() {
+		if !named["top "+v.Name] {
+			t.Errorf("the page does not name bearcat top %s", v.Name)
 		}
 	}
 }

@@ -4,14 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/table"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 func showCommand() *cobra.Command {
@@ -59,7 +57,7 @@ func noun(f *showFlags, use, short, long, example string, most int, read func(ar
 				return err
 			}
 			for {
-				f.view.Width = terminalWidth(out)
+				f.view.Width = widthOf(out)
 				a, err := read(args)
 				if err != nil {
 					return err
@@ -127,19 +125,6 @@ func (f *showFlags) print(w io.Writer, a answer) error {
 		}
 	}
 	return nil
-}
-
-// terminalWidth is how many characters a line of the terminal has, 0 for none.
-func terminalWidth(w io.Writer) int {
-	file, ok := w.(*os.File)
-	if !ok {
-		return 0
-	}
-	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
-	if err != nil {
-		return 0 // no terminal
-	}
-	return int(size.Col)
 }
 
 func writeHostJSON(w io.Writer, v any) error {

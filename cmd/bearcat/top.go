@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/observe/top"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // topOutput says how the tables are shown, and how many.
@@ -27,7 +29,7 @@ type topOutput struct {
 func topCommand() *cobra.Command {
 	var o top.Options
 	out := topOutput{interval: 2 * time.Second, rows: 20}
-	var cgroup string
+	var container string
 	var views strings.Builder
 	for _, v := range top.Views() {
 		fmt.Fprintf(&views, "  %-8s %s\n", v.Name, v.Doc)
@@ -40,7 +42,7 @@ a terminal in place, into a pipe one below the other. Views:
 ` + wrapKinds(views.String()) + `
 It ends when interrupted, or after --count or --for. All programs are at
 tracepoints. The last line says which, what was lost, and what it cost.`,
-		Example: "  bearcat top cpu\n  bearcat top cpu --sort INV/s --rows 5\n  bearcat top cpu --pid 4242 --interval 1s --count 10 --json",
+		Example: "  bearcat top cpu --sort INV/s --rows 5\n  bearcat top mem --comm postgres\n  bearcat top cpu --pid 4242 --interval 1s --count 10 --json",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
@@ -53,11 +55,8 @@ tracepoints. The last line says which, what was lost, and what it cost.`,
 			if o.Sort, err = o.View.Column(o.Sort); err != nil {
 				return usageError{err}
 			}
-			o.Scope = kernel.HostScope()
-			if cgroup != "" {
-				if o.Scope, err = kernel.CgroupScope(cgroup); err != nil {
-					return err
-				}
+			if o.Scope, err = topScope(o.Cgroup, container); err != nil {
+				return err
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -76,10 +75,24 @@ tracepoints. The last line says which, what was lost, and what it cost.`,
 	fl.StringVar(&o.Sort, "sort", "", "sort by this `COLUMN`, numbers from the largest down")
 	fl.Uint32Var(&o.Pid, "pid", 0, "of one `PROCESS` with all its threads")
 	fl.StringVar(&o.Comm, "comm", "", "of threads or processes with this `NAME`")
-	fl.StringVar(&cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	fl.StringVar(&o.Cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	fl.StringVar(&container, "container", "", "of the container whose `ID` begins so")
 	fl.IntVar(&out.rows, "rows", out.rows, "print this many lines; 0 for all")
 	fl.BoolVar(&out.json, "json", false, "print a JSON object for each interval, with all lines")
 	return cmd
+}
+
+// topScope is the control group or container that is asked for, or the whole host.
+func topScope(cgroup, container string) (kernel.Scope, error) {
+	switch {
+	case cgroup != "" && container != "":
+		return kernel.Scope{}, usageError{errors.New("--cgroup and --container exclude each other")}
+	case cgroup != "":
+		return kernel.CgroupScope(cgroup)
+	case container != "":
+		return kernel.ContainerScope(container)
+	}
+	return kernel.HostScope(), nil
 }
 
 func topView(name string) (top.View, error) {
@@ -165,8 +178,49 @@ func (t *topOutput) write(w io.Writer, f *top.Frame, live bool) error {
 		fmt.Fprintf(&b, "and %d lines more: --rows 0 prints all\n", n)
 	}
 	b.WriteString(topFooter(f))
-	_, err := io.WriteString(w, b.String())
+	text := b.String()
+	if live {
+		text = cutLines(text, widthOf(w))
+	}
+	_, err := io.WriteString(w, text)
 	return err
+}
+
+// widthOf is how many columns a terminal has, 0 where it does not say.
+func widthOf(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}
+
+// cutLines leaves of each line of a table what a terminal shows in one row, so that the
+// rows stay in their places; 0 for all of it. Sentences, which come last, may wrap.
+func cutLines(text string, width int) string {
+	if width <= 0 {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		runes := []rune(strings.TrimSuffix(line, "\n"))
+		if escape := len([]rune(clearScreen)); strings.HasPrefix(line, clearScreen) {
+			b.WriteString(clearScreen)
+			runes = runes[escape:]
+		}
+		if len(runes) > width && strings.Contains(line, "  ") { // the cells of a table have two spaces between
+			runes = append(runes[:width-1], '…')
+		}
+		b.WriteString(string(runes))
+		if strings.HasSuffix(line, "\n") {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
 }
 
 func topFooter(f *top.Frame) string {
@@ -178,6 +232,10 @@ func topFooter(f *top.Frame) string {
 	if f.BPF > 0 {
 		fmt.Fprintf(&b, "; the programs took %s, %.2f%% of a processor", nanoseconds(uint64(f.BPF)), 100*f.BPF.Seconds()/max(f.Took, 0.001))
 	}
-	fmt.Fprintf(&b, "; bearcat itself %s\n\n", nanoseconds(uint64(f.Own)))
+	fmt.Fprintf(&b, "; bearcat itself %s\n", nanoseconds(uint64(f.Own)))
+	for _, n := range f.Notes {
+		fmt.Fprintf(&b, "note: %s\n", n)
+	}
+	b.WriteByte('\n')
 	return b.String()
 }

@@ -112,17 +112,22 @@ func isCgroup(p string) bool {
 	return unix.Statfs(p, &fs) == nil && (fs.Type == unix.CGROUP2_SUPER_MAGIC || fs.Type == unix.CGROUP_SUPER_MAGIC)
 }
 
-type cgroupMount struct {
-	dir     string
-	options []string
+// CgroupMount is where a hierarchy of control groups is mounted.
+type CgroupMount struct {
+	Dir string
+	// V2 tells the one hierarchy of version 2 from those of version 1.
+	V2 bool
+	// Options have the names of the controllers of version 1.
+	Options []string
 }
 
-func readCgroupMounts() []cgroupMount {
+// CgroupMounts lists where control groups are mounted, those of version 2 first.
+func CgroupMounts() []CgroupMount {
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil
 	}
-	var v2, v1 []cgroupMount
+	var v2, v1 []CgroupMount
 	for line := range strings.Lines(string(b)) {
 		f := strings.Fields(line)
 		dash := 0
@@ -134,7 +139,7 @@ func readCgroupMounts() []cgroupMount {
 		if dash < 5 || len(f) < dash+4 {
 			continue
 		}
-		m := cgroupMount{f[4], strings.Split(f[dash+3], ",")}
+		m := CgroupMount{f[4], f[dash+1] == "cgroup2", strings.Split(f[dash+3], ",")}
 		switch f[dash+1] {
 		case "cgroup2":
 			v2 = append(v2, m)
@@ -147,8 +152,8 @@ func readCgroupMounts() []cgroupMount {
 
 func cgroupMounts() []string {
 	var dirs []string
-	for _, m := range readCgroupMounts() {
-		dirs = append(dirs, m.dir)
+	for _, m := range CgroupMounts() {
+		dirs = append(dirs, m.Dir)
 	}
 	return dirs
 }
@@ -158,9 +163,9 @@ func cgroupMounts() []string {
 func subsysOf(dir string) (int, error) {
 	var opts []string
 	longest := -1
-	for _, m := range readCgroupMounts() {
-		if (dir == m.dir || strings.HasPrefix(dir, m.dir+"/")) && len(m.dir) > longest {
-			longest, opts = len(m.dir), m.options
+	for _, m := range CgroupMounts() {
+		if (dir == m.Dir || strings.HasPrefix(dir, m.Dir+"/")) && len(m.Dir) > longest {
+			longest, opts = len(m.Dir), m.Options
 		}
 	}
 	spec, err := btf.LoadKernelSpec()

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 )
 
 // Flags of a path in a record (enum bc_path_flags).
@@ -33,11 +34,7 @@ const (
 // copy keeps alignment out of the question.
 func Fixed[T any](raw []byte, to *T) bool {
 	size := int(unsafe.Sizeof(*to))
-	if len(raw) < size {
-		return false
-	}
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(to)), size), raw)
-	return true
+	return len(raw) >= size && kernel.Decode(raw[:size], to)
 }
 
 // Strings keeps one copy of strings that come again and again, and turns paths

@@ -7,6 +7,7 @@
 #   run.sh flood   opens as fast as two processors make them, and execs among them
 #   run.sh storm   memory of the agent while everything happens at once, for a minute
 #   run.sh fw      what a packet costs in the firewall, beside xdp-filter if installed
+#   run.sh observe  what observers cost the work that they look at
 #   run.sh show    how long it takes to look at many processes, files and sockets
 #   run.sh micro   the packages' own benchmarks
 #   run.sh all     all of these (the default)
@@ -37,6 +38,7 @@ build() {
 	go build -buildvcs=false -o bin/vmrun ./test/kernel/cmd/vmrun
 	go build -buildvcs=false -o $out/bench ./test/bench/cmd/bench
 	gcc -O2 -Wall -Wextra -static -o $out/load test/bench/load/load.c
+	gcc -O2 -Wall -Wextra -static -o $out/talk test/bench/load/talk.c
 	gcc -O2 -Wall -Wextra -static -s -nostdlib -o $out/nothing test/bench/load/nothing.c
 	cp test/bench/load/*.sh test/bench/rules/*.yaml $out/
 	if [ -z "${BEARCAT:-}" ]; then
@@ -100,6 +102,11 @@ section_fw() {
 	$out/bench fw -out $out/fw
 }
 
+section_observe() {
+	say "observe: hist, top, trace and flame"
+	in_guest 30m "$counted" observe -pairs "$pairs" -out "$PWD/$out/observe"
+}
+
 section_show() {
 	say "show: 10,000 processes, then 100,000 open files, then 50,000 sockets, on this kernel, as root"
 	# its sockets are in a network namespace of their own
@@ -114,7 +121,7 @@ section_micro() {
 
 section=${1:-all}
 case $section in
-exec | peers | idle | flood | storm | fw | show | micro)
+exec | peers | idle | flood | storm | fw | observe | show | micro)
 	build
 	("section_$section")
 	;;
@@ -132,9 +139,9 @@ all)
 		wait $peers || failed="$failed peers"
 		trap - INT TERM
 		cat $out/peers.log
-		rest="idle flood storm fw show micro"
+		rest="idle flood storm fw observe show micro"
 	else
-		rest="exec peers idle flood storm fw show micro"
+		rest="exec peers idle flood storm fw observe show micro"
 	fi
 	for s in $rest; do
 		("section_$s") || failed="$failed $s"

@@ -32,7 +32,7 @@ var quiet = []string{"Notice", "Informational", "Debug"}
 
 func TestOrdinaryWork(t *testing.T) {
 	guest.Require(t)
-	if os.Getenv("BEARCAT_SCENARIOS") == "" && guest.Name() != "6.12" {
+	if os.Getenv(guest.Everywhere) == "" && guest.Name() != "6.12" {
 		t.Skip("runs on 6.12 here, and on more kernels by make test-benign")
 	}
 	scenario.Network(t)

@@ -12,12 +12,19 @@ import (
 // read: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html
 type Writer struct {
 	w       io.Writer
+	link    uint16
 	devices map[string]uint32
 }
 
-// NewWriter begins a file.
-func NewWriter(w io.Writer) (*Writer, error) {
-	out := &Writer{w, map[string]uint32{}}
+// Link types: https://www.tcpdump.org/linktypes.html
+const (
+	Ethernet = 1
+	LinuxSLL = 113
+)
+
+// NewWriter begins a file of frames of a link type.
+func NewWriter(w io.Writer, link uint16) (*Writer, error) {
+	out := &Writer{w, link, map[string]uint32{}}
 	var b bytes.Buffer
 	_ = binary.Write(&b, binary.LittleEndian, struct {
 		Magic        uint32
@@ -33,8 +40,8 @@ func (w *Writer) Frame(device string, at time.Time, frame []byte, length int, co
 	if !ok {
 		id = uint32(len(w.devices))
 		w.devices[device] = id
-		// Ethernet, no limit, times in nanoseconds
-		b := append([]byte{1, 0, 0, 0, 0, 0, 0, 0}, option(2, []byte(device))...)
+		// no limit, times in nanoseconds
+		b := append([]byte{byte(w.link), byte(w.link >> 8), 0, 0, 0, 0, 0, 0}, option(2, []byte(device))...)
 		b = append(b, option(9, []byte{9})...)
 		if err := w.block(1, append(b, 0, 0, 0, 0)); err != nil {
 			return err

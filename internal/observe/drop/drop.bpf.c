@@ -8,66 +8,11 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "owner.h"
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define GROUPS 8192
-#define ETH_P_IP 0x0800
-#define ETH_P_IPV6 0x86dd
-#define NO_HEADER 0xffff
-
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct ns_common___bc {
-	unsigned int inum;
-};
-
-struct net___bc {
-	struct ns_common___bc ns;
-};
-
-typedef struct {
-	struct net___bc *net;
-} possible_net_t___bc;
-
-struct net_device___bc {
-	char name[16];
-	possible_net_t___bc nd_net;
-};
-
-struct sock_common___bc {
-	possible_net_t___bc skc_net;
-	u16 skc_num;
-	unsigned char skc_state;
-};
-
-struct socket___bc {
-	struct file *file;
-};
-
-struct sock___bc {
-	struct sock_common___bc __sk_common;
-	struct socket___bc *sk_socket;
-};
-
-struct bpf_iter__task_file {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-	u32 fd;
-	struct file *file;
-};
-
-struct sk_buff___bc {
-	struct net_device___bc *dev;
-	struct sock___bc *sk;
-	u16 protocol;
-	u16 transport_header;
-	u16 network_header;
-	unsigned char *head;
-	unsigned int len;
-};
-
-#pragma clang attribute pop
-
 struct drop_key {
 	u64 location;
 	u32 reason;
@@ -85,7 +30,6 @@ struct drop_count {
 	u64 bytes;
 };
 
-const volatile u32 only_net = 0; /* a network namespace's number; 0 for all */
 const volatile u8 has_socket = 0; /* 6.11 gave the tracepoint the socket that a packet was for */
 
 struct {
@@ -110,7 +54,7 @@ struct {
 	__type(value, u32);
 } on SEC(".maps");
 
-#include "owner.h"
+#include "full.h"
 
 /* The packet's protocol and the port that it goes to, from its own headers. */
 static __always_inline void read_headers(struct drop_key *key, struct sk_buff___bc *skb)
@@ -153,16 +97,16 @@ static __always_inline int dropped(void *packet, void *location, u32 reason, voi
 	if (!counts || !*counts)
 		return 0;
 	if (dev)
-		net = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+		net = net_of_device(dev);
 	else if (sk || to)
-		net = BPF_CORE_READ(sk ? sk : (struct sock___bc *)to, __sk_common.skc_net.net, ns.inum);
+		net = net_of_socket(sk ? sk : (struct sock___bc *)to);
 	if (only_net && net != only_net)
 		return 0;
 	key.location = (u64)location;
 	key.reason = reason;
 	key.family = bpf_ntohs(BPF_CORE_READ(skb, protocol));
 	if (dev)
-		bpf_probe_read_kernel_str(key.dev, sizeof(key.dev), (void *)dev + bpf_core_field_offset(struct net_device___bc, name));
+		name_of_device(key.dev, sizeof(key.dev), dev);
 	read_headers(&key, skb);
 	name_owner(&key, to ? to : sk);
 	c = bpf_map_lookup_elem(&drops, &key);

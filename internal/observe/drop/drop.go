@@ -94,7 +94,7 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	}
 	defer t.Close()
 	r := &Result{Rows: []Row{}, Counters: []Counter{}}
-	reasons, err := reasonNames(t.Types())
+	reasons, err := Reasons(t.Types())
 	if err != nil {
 		r.Notes = append(r.Notes, "this kernel gives no reasons for drops: look at the place")
 	}
@@ -122,7 +122,7 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 		}
 		links = append(links, l)
 	}
-	if err := listOwners(coll.Programs["owner_list"]); err != nil {
+	if err := ListOwners(coll.Programs["owner_list"]); err != nil {
 		r.Notes = append(r.Notes, err.Error())
 	}
 	before := o.counters()
@@ -186,8 +186,8 @@ func (r *Result) load(t *kernel.Transport, o Options, reasons bool) (*ebpf.Colle
 	return coll, nil
 }
 
-// listOwners has the programs learn whose the sockets are that are there already.
-func listOwners(p *ebpf.Program) error {
+// ListOwners has the programs learn whose the sockets are that are there already.
+func ListOwners(p *ebpf.Program) error {
 	it, err := link.AttachIter(link.IterOptions{Program: p})
 	if err != nil {
 		return fmt.Errorf("the owners of sockets from before are not known: %w", err)
@@ -204,8 +204,8 @@ func listOwners(p *ebpf.Program) error {
 	return nil
 }
 
-// reasonNames are the names of reasons by number; an error where the kernel gives none.
-func reasonNames(types *btf.Cache) (map[uint32]string, error) {
+// Reasons are the names of reasons by number; an error where the kernel gives none.
+func Reasons(types *btf.Cache) (map[uint32]string, error) {
 	spec, err := types.Kernel()
 	if err != nil {
 		return nil, err
@@ -229,7 +229,7 @@ func (r *Result) read(coll *ebpf.Collection, reasons map[uint32]string) error {
 	if err := coll.Maps["lost"].Lookup(uint32(0), &r.Lost); err != nil {
 		return fmt.Errorf("reading what was lost: %w", err)
 	}
-	symbols, err := readSymbols("/proc/kallsyms")
+	symbols, err := kernel.ReadSymbols()
 	if err != nil {
 		r.Notes = append(r.Notes, err.Error())
 	}
@@ -237,13 +237,13 @@ func (r *Result) read(coll *ebpf.Collection, reasons map[uint32]string) error {
 	var c progDropCount
 	it := coll.Maps["drops"].Iterate()
 	for it.Next(&key, &c) {
-		row := Row{Packets: c.Packets, Bytes: c.Bytes, Place: symbols.name(key.Location), Device: kernel.Text(key.Dev[:]), Proto: protocol(key.Family, key.Proto), Port: key.Port,
+		row := Row{Packets: c.Packets, Bytes: c.Bytes, Place: symbols.Name(key.Location), Device: kernel.Text(key.Dev[:]), Proto: protocol(key.Family, key.Proto), Port: key.Port,
 			Pid: key.Tgid, Process: kernel.Text(key.Comm[:]), v6: key.Family == familyIPv6}
 		if reasons != nil {
 			if row.Reason = reasons[key.Reason]; row.Reason == "" {
 				row.Reason = "reason " + strconv.FormatUint(uint64(key.Reason), 10)
 			}
-			row.Advice = advice(row.Reason)
+			row.Advice = Advice(row.Reason)
 		}
 		r.Packets += c.Packets
 		r.Rows = append(r.Rows, row)
@@ -298,8 +298,8 @@ func protocol(family uint16, proto uint8) string {
 	return fmt.Sprintf("0x%04x", family)
 }
 
-// advice says what to do about a reason that has a usual one.
-func advice(reason string) string {
+// Advice says what to do about a reason that has a usual one.
+func Advice(reason string) string {
 	return map[string]string{
 		"NO_SOCKET":            "nobody listens there: a service is down, or somebody scans",
 		"SOCKET_RCVBUFF":       "the program reads too slowly: raise net.core.rmem_max and its buffer",
@@ -330,5 +330,6 @@ func advice(reason string) string {
 		"IPV6DISABLED":         "IPv6 is off on the device",
 		"BPF_CGROUP_EGRESS":    "a BPF program of a control group: bearcat show bpf",
 		"IP_NOPROTO":           "nobody handles the protocol",
+		"QUEUE_PURGE":          "its socket was closed before it was read",
 	}[reason]
 }

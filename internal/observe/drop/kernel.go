@@ -1,9 +1,6 @@
 package drop
 
 import (
-	"bufio"
-	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,57 +8,6 @@ import (
 	"strings"
 	"syscall"
 )
-
-// symbols are the functions of the kernel, by address.
-type symbols []symbol
-
-type symbol struct {
-	addr uint64
-	name string
-}
-
-// readSymbols reads the kernel's functions.
-func readSymbols(path string) (symbols, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("the kernel's functions have no names here: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	var out symbols
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		w := strings.Fields(lines.Text())
-		if len(w) < 3 || !strings.ContainsAny(w[1], "tTwW") {
-			continue
-		}
-		addr, err := strconv.ParseUint(w[0], 16, 64)
-		if err != nil || addr == 0 {
-			continue
-		}
-		name := w[2]
-		if len(w) > 3 {
-			name += " " + w[3]
-		}
-		out = append(out, symbol{addr, name})
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("the kernel hides where its functions are: sysctl kernel.kptr_restrict=0 shows names of places")
-	}
-	slices.SortFunc(out, func(a, b symbol) int { return cmp.Compare(a.addr, b.addr) })
-	return out, lines.Err()
-}
-
-// name writes an address as a function and an offset.
-func (s symbols) name(addr uint64) string {
-	i, found := slices.BinarySearchFunc(s, addr, func(x symbol, a uint64) int { return cmp.Compare(x.addr, a) })
-	if !found {
-		i--
-	}
-	if i < 0 {
-		return fmt.Sprintf("%#x", addr)
-	}
-	return fmt.Sprintf("%s+%#x", s[i].name, addr-s[i].addr)
-}
 
 // counters reads the kernel's own counts of what it drops, by network namespace and
 // name: of one, or of all that have a process. The processors' are under 0.

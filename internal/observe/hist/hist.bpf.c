@@ -9,6 +9,7 @@
  */
 #include "vmlinux.h"
 #include "runnable.h"
+#include "block.h"
 #include "slot.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>

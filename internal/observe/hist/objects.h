@@ -148,47 +148,25 @@ int BPF_PROG(qdisc_xmit, void *skb, struct net_device___h *dev)
 	return 0;
 }
 
-struct gendisk___h {
-	char disk_name[32];
-} __attribute__((preserve_access_index));
-
-struct request_queue___h {
-	struct gendisk___h *disk;
-} __attribute__((preserve_access_index));
-
-struct request___h {
-	struct request_queue___h *q;
-	struct gendisk___h *rq_disk; /* up to 5.16 */
-} __attribute__((preserve_access_index));
-
-/* 5.11 took the queue from the tracepoint's arguments (commit a54895fa057c). */
-const volatile u8 request_second = 0;
-
 /* block: from a request's being given to the device to its end. */
 SEC("tp_btf/block_rq_issue")
 int block_issue(u64 *ctx)
 {
-	if (request_second)
-		object_begin(ctx[1], 0);
-	else
-		object_begin(ctx[0], 0);
+	object_begin(first_or_second(ctx, request_second), 0);
 	return 0;
 }
 
 SEC("tp_btf/block_rq_complete")
 int block_complete(u64 *ctx)
 {
-	struct request___h *rq = (void *)ctx[0];
-	struct gendisk___h *disk;
+	struct request___bc *rq = (void *)ctx[0];
+	struct gendisk___bc *disk;
 	struct object o;
 	u64 ns = object_end((u64)rq, &o);
 
 	if (!ns)
 		return 0;
-	if (bpf_core_field_exists(((struct request___h *)0)->rq_disk))
-		disk = BPF_CORE_READ(rq, rq_disk);
-	else
-		disk = BPF_CORE_READ(rq, q, disk);
+	disk = disk_of(rq);
 	add_named(0, NULL, (const char *)__builtin_preserve_access_index(&disk->disk_name), ns);
 	return 0;
 }

@@ -74,6 +74,7 @@ const (
 	progProgSoftirqEnd        = "softirq_end"
 	progProgSyscallBegin      = "syscall_begin"
 	progProgSyscallEnd        = "syscall_end"
+	progVarBioSecond          = "bio_second"
 	progVarBy                 = "by"
 	progVarOnlyComm           = "only_comm"
 	progVarOnlyCommLen        = "only_comm_len"
@@ -166,6 +167,7 @@ type progMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
+	BioSecond     *ebpf.VariableSpec `ebpf:"bio_second"`
 	By            *ebpf.VariableSpec `ebpf:"by"`
 	OnlyComm      *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
@@ -218,6 +220,7 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
+	BioSecond     *ebpf.Variable `ebpf:"bio_second"`
 	By            *ebpf.Variable `ebpf:"by"`
 	OnlyComm      *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`

@@ -45,19 +45,28 @@ func (b *Blame) String() string {
 	return fmt.Sprintf("%s[%d]", b.Comm, b.Pid)
 }
 
-var cpuColumns = []column[CPU]{
-	{"PID", func(r *CPU) string { return strconv.FormatUint(uint64(r.Pid), 10) }, nil},
-	{"COMM", func(r *CPU) string { return r.Comm }, nil},
-	{"ON%", func(r *CPU) string { return fmt.Sprintf("%.1f", r.On) }, func(r *CPU) float64 { return r.On }},
-	{"WAITp50", func(r *CPU) string { return duration(r.WaitP50) }, func(r *CPU) float64 { return float64(r.WaitP50) }},
-	{"WAITp99", func(r *CPU) string { return duration(r.WaitP99) }, func(r *CPU) float64 { return float64(r.WaitP99) }},
-	{"VOL/s", func(r *CPU) string { return rate(r.Voluntary) }, func(r *CPU) float64 { return r.Voluntary }},
-	{"INV/s", func(r *CPU) string { return rate(r.Involuntary) }, func(r *CPU) float64 { return r.Involuntary }},
-	{"MIG/s", func(r *CPU) string { return rate(r.Migrations) }, func(r *CPU) float64 { return r.Migrations }},
-	{"BLAME", func(r *CPU) string { return r.Blame.String() }, nil},
-}
+var cpuTable = table[CPU]{id: func(r *CPU) uint64 { return uint64(r.Pid) }, who: func(r *CPU) (uint32, string) { return r.Pid, r.Comm },
+	columns: []column[CPU]{
+		{"PID", func(r *CPU) string { return strconv.FormatUint(uint64(r.Pid), 10) }, nil},
+		{"COMM", func(r *CPU) string { return r.Comm }, nil},
+		{"ON%", func(r *CPU) string { return fmt.Sprintf("%.1f", r.On) }, func(r *CPU) float64 { return r.On }},
+		{"WAITp50", func(r *CPU) string { return duration(r.WaitP50) }, func(r *CPU) float64 { return float64(r.WaitP50) }},
+		{"WAITp99", func(r *CPU) string { return duration(r.WaitP99) }, func(r *CPU) float64 { return float64(r.WaitP99) }},
+		{"VOL/s", func(r *CPU) string { return rate(r.Voluntary) }, func(r *CPU) float64 { return r.Voluntary }},
+		{"INV/s", func(r *CPU) string { return rate(r.Involuntary) }, func(r *CPU) float64 { return r.Involuntary }},
+		{"MIG/s", func(r *CPU) string { return rate(r.Migrations) }, func(r *CPU) float64 { return r.Migrations }},
+		{"BLAME", func(r *CPU) string { return r.Blame.String() }, nil},
+	}}
 
-func readCPU(t *Top, f *Frame) error {
+type cpuWatch struct{ t *Top }
+
+func openCPU(t *Top) (watch, error) { return cpuWatch{t}, nil }
+
+// mark has nothing to add: the programs count for the interval that they find.
+func (w cpuWatch) mark() error { return nil }
+
+func (w cpuWatch) read(f *Frame) error {
+	t := w.t
 	sums, err := t.cpuSums()
 	if err != nil {
 		return err
@@ -71,7 +80,7 @@ func readCPU(t *Top, f *Frame) error {
 			Blame: s.blame,
 		})
 	}
-	fill(f, rows, cpuColumns, t.o.Sort, func(r *CPU) uint64 { return uint64(r.Pid) })
+	cpuTable.fill(f, rows, t.o.Sort)
 	f.Host = hostCPU()
 	return nil
 }

@@ -24,11 +24,62 @@ type progCpuStat struct {
 	Slot        [160]uint32
 }
 
+type progFileCall struct {
+	_     structs.HostLayout
+	At    uint64
+	Inode uint64
+	File  uint64
+}
+
+type progFileKey struct {
+	_     structs.HostLayout
+	Inode uint64
+	Tgid  uint32
+	Epoch uint32
+}
+
+type progFilePath struct {
+	_     structs.HostLayout
+	Len   uint32
+	Flags uint32
+	Text  [768]int8
+}
+
+type progFileStat struct {
+	_            structs.HostLayout
+	Ino          uint64
+	Dev          uint32
+	Pad          uint32
+	Reads        uint64
+	Writes       uint64
+	Syncs        uint64
+	Errors       uint64
+	ReadBytes    uint64
+	WrittenBytes uint64
+	Ns           uint64
+	Max          uint64
+	Comm         [16]int8
+	Slot         [160]uint32
+}
+
 type progInterval struct {
 	_     structs.HostLayout
 	Began uint64
 	Epoch uint32
 	Pad   uint32
+}
+
+type progMemStat struct {
+	_         structs.HostLayout
+	AnonRead  uint64
+	AnonWrite uint64
+	File      uint64
+	Cow       uint64
+	Other     uint64
+	Major     uint64
+	Stalls    uint64
+	Stalled   uint64
+	Comm      [16]int8
 }
 
 type progPair struct {
@@ -42,6 +93,13 @@ type progPairKey struct {
 	Waiter uint32
 	Epoch  uint32
 	Tgid   uint32
+}
+
+type progPathKey struct {
+	_     structs.HostLayout
+	Inode uint64
+	Epoch uint32
+	Pad   uint32
 }
 
 type progRun struct {
@@ -61,6 +119,55 @@ type progRuns struct {
 	Pad  uint32
 }
 
+type progTcpConn struct {
+	_          structs.HostLayout
+	Born       uint64
+	Connecting uint64
+	Walk       uint64
+	Whose      progTcpWhose
+	Flags      uint32
+	ResetsIn   uint32
+	ResetsOut  uint32
+	Epoch      uint32
+}
+
+type progTcpEndKey struct {
+	_     structs.HostLayout
+	Sk    uint64
+	Born  uint64
+	Epoch uint32
+	Pad   uint32
+}
+
+type progTcpSeen struct {
+	_           structs.HostLayout
+	Sk          uint64
+	Conn        progTcpConn
+	Holder      progTcpWhose
+	Sent        uint64
+	Received    uint64
+	Retransmits uint32
+	RttUs       uint32
+	QueueIn     uint32
+	QueueOut    uint32
+	Net         uint32
+	Pad         uint32
+	Family      uint16
+	LocalPort   uint16
+	RemotePort  uint16
+	State       uint8
+	Before      uint8
+	Local       [16]uint8
+	Remote      [16]uint8
+}
+
+type progTcpWhose struct {
+	_      structs.HostLayout
+	Tgid   uint32
+	Wanted uint32
+	Comm   [16]int8
+}
+
 type progWho struct {
 	_     structs.HostLayout
 	Tgid  uint32
@@ -71,31 +178,67 @@ type progWho struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	progMapCpu           = "cpu"
-	progMapCpuRuns       = "cpu_runs"
-	progMapEmpty         = "empty"
-	progMapIntervals     = "intervals"
-	progMapLost          = "lost"
-	progMapPairs         = "pairs"
-	progMapScopeFull     = "scope_full"
-	progMapScopeTgids    = "scope_tgids"
-	progMapWaiting       = "waiting"
-	progProgCpuMigrate   = "cpu_migrate"
-	progProgCpuSwitch    = "cpu_switch"
-	progProgCpuWakeup    = "cpu_wakeup"
-	progProgCpuWakeupNew = "cpu_wakeup_new"
-	progVarOnlyComm      = "only_comm"
-	progVarOnlyCommLen   = "only_comm_len"
-	progVarOnlyTgid      = "only_tgid"
-	progVarOwn           = "own"
-	progVarScopeCgroup   = "scope_cgroup"
-	progVarScopeKind     = "scope_kind"
-	progVarScopeSubsys   = "scope_subsys"
-	progVarUnusedCpu     = "unused_cpu"
-	progVarUnusedPair    = "unused_pair"
-	progVarUnusedPairKey = "unused_pair_key"
-	progVarUnusedRuns    = "unused_runs"
-	progVarUnusedWho     = "unused_who"
+	progMapCalls           = "calls"
+	progMapConns           = "conns"
+	progMapCpu             = "cpu"
+	progMapCpuRuns         = "cpu_runs"
+	progMapEmpty           = "empty"
+	progMapEnds            = "ends"
+	progMapFiles           = "files"
+	progMapFreeing         = "freeing"
+	progMapIntervals       = "intervals"
+	progMapLost            = "lost"
+	progMapMajors          = "majors"
+	progMapMem             = "mem"
+	progMapNoFile          = "no_file"
+	progMapNoPath          = "no_path"
+	progMapPairs           = "pairs"
+	progMapPaths           = "paths"
+	progMapRefusals        = "refusals"
+	progMapScopeFull       = "scope_full"
+	progMapScopeTgids      = "scope_tgids"
+	progMapWaiting         = "waiting"
+	progProgCpuMigrate     = "cpu_migrate"
+	progProgCpuSwitch      = "cpu_switch"
+	progProgCpuWakeup      = "cpu_wakeup"
+	progProgCpuWakeupNew   = "cpu_wakeup_new"
+	progProgFileEnter      = "file_enter"
+	progProgFileExit       = "file_exit"
+	progProgFileGone       = "file_gone"
+	progProgMemExit        = "mem_exit"
+	progProgMemFaultKernel = "mem_fault_kernel"
+	progProgMemFaultUser   = "mem_fault_user"
+	progProgMemFreeBegin   = "mem_free_begin"
+	progProgMemFreeEnd     = "mem_free_end"
+	progProgMemGroupBegin  = "mem_group_begin"
+	progProgMemGroupEnd    = "mem_group_end"
+	progProgTcpDestroy     = "tcp_destroy"
+	progProgTcpList        = "tcp_list"
+	progProgTcpReceives    = "tcp_receives"
+	progProgTcpResetIn     = "tcp_reset_in"
+	progProgTcpResetOut    = "tcp_reset_out"
+	progProgTcpSends       = "tcp_sends"
+	progProgTcpState       = "tcp_state"
+	progVarOnlyComm        = "only_comm"
+	progVarOnlyCommLen     = "only_comm_len"
+	progVarOnlyTgid        = "only_tgid"
+	progVarOwn             = "own"
+	progVarScopeCgroup     = "scope_cgroup"
+	progVarScopeKind       = "scope_kind"
+	progVarScopeSubsys     = "scope_subsys"
+	progVarSinceBoot       = "since_boot"
+	progVarUnusedCpu       = "unused_cpu"
+	progVarUnusedEnd       = "unused_end"
+	progVarUnusedFile      = "unused_file"
+	progVarUnusedFileKey   = "unused_file_key"
+	progVarUnusedMem       = "unused_mem"
+	progVarUnusedPair      = "unused_pair"
+	progVarUnusedPairKey   = "unused_pair_key"
+	progVarUnusedPath      = "unused_path"
+	progVarUnusedPathKey   = "unused_path_key"
+	progVarUnusedRuns      = "unused_runs"
+	progVarUnusedSeen      = "unused_seen"
+	progVarUnusedWho       = "unused_who"
 )
 
 // loadProg returns the embedded CollectionSpec for prog.
@@ -140,22 +283,50 @@ type progSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progProgramSpecs struct {
-	CpuMigrate   *ebpf.ProgramSpec `ebpf:"cpu_migrate"`
-	CpuSwitch    *ebpf.ProgramSpec `ebpf:"cpu_switch"`
-	CpuWakeup    *ebpf.ProgramSpec `ebpf:"cpu_wakeup"`
-	CpuWakeupNew *ebpf.ProgramSpec `ebpf:"cpu_wakeup_new"`
+	CpuMigrate     *ebpf.ProgramSpec `ebpf:"cpu_migrate"`
+	CpuSwitch      *ebpf.ProgramSpec `ebpf:"cpu_switch"`
+	CpuWakeup      *ebpf.ProgramSpec `ebpf:"cpu_wakeup"`
+	CpuWakeupNew   *ebpf.ProgramSpec `ebpf:"cpu_wakeup_new"`
+	FileEnter      *ebpf.ProgramSpec `ebpf:"file_enter"`
+	FileExit       *ebpf.ProgramSpec `ebpf:"file_exit"`
+	FileGone       *ebpf.ProgramSpec `ebpf:"file_gone"`
+	MemExit        *ebpf.ProgramSpec `ebpf:"mem_exit"`
+	MemFaultKernel *ebpf.ProgramSpec `ebpf:"mem_fault_kernel"`
+	MemFaultUser   *ebpf.ProgramSpec `ebpf:"mem_fault_user"`
+	MemFreeBegin   *ebpf.ProgramSpec `ebpf:"mem_free_begin"`
+	MemFreeEnd     *ebpf.ProgramSpec `ebpf:"mem_free_end"`
+	MemGroupBegin  *ebpf.ProgramSpec `ebpf:"mem_group_begin"`
+	MemGroupEnd    *ebpf.ProgramSpec `ebpf:"mem_group_end"`
+	TcpDestroy     *ebpf.ProgramSpec `ebpf:"tcp_destroy"`
+	TcpList        *ebpf.ProgramSpec `ebpf:"tcp_list"`
+	TcpReceives    *ebpf.ProgramSpec `ebpf:"tcp_receives"`
+	TcpResetIn     *ebpf.ProgramSpec `ebpf:"tcp_reset_in"`
+	TcpResetOut    *ebpf.ProgramSpec `ebpf:"tcp_reset_out"`
+	TcpSends       *ebpf.ProgramSpec `ebpf:"tcp_sends"`
+	TcpState       *ebpf.ProgramSpec `ebpf:"tcp_state"`
 }
 
 // progMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
+	Calls      *ebpf.MapSpec `ebpf:"calls"`
+	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Cpu        *ebpf.MapSpec `ebpf:"cpu"`
 	CpuRuns    *ebpf.MapSpec `ebpf:"cpu_runs"`
 	Empty      *ebpf.MapSpec `ebpf:"empty"`
+	Ends       *ebpf.MapSpec `ebpf:"ends"`
+	Files      *ebpf.MapSpec `ebpf:"files"`
+	Freeing    *ebpf.MapSpec `ebpf:"freeing"`
 	Intervals  *ebpf.MapSpec `ebpf:"intervals"`
 	Lost       *ebpf.MapSpec `ebpf:"lost"`
+	Majors     *ebpf.MapSpec `ebpf:"majors"`
+	Mem        *ebpf.MapSpec `ebpf:"mem"`
+	NoFile     *ebpf.MapSpec `ebpf:"no_file"`
+	NoPath     *ebpf.MapSpec `ebpf:"no_path"`
 	Pairs      *ebpf.MapSpec `ebpf:"pairs"`
+	Paths      *ebpf.MapSpec `ebpf:"paths"`
+	Refusals   *ebpf.MapSpec `ebpf:"refusals"`
 	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
 	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
 	Waiting    *ebpf.MapSpec `ebpf:"waiting"`
@@ -172,10 +343,18 @@ type progVariableSpecs struct {
 	ScopeCgroup   *ebpf.VariableSpec `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.VariableSpec `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.VariableSpec `ebpf:"scope_subsys"`
+	SinceBoot     *ebpf.VariableSpec `ebpf:"since_boot"`
 	UnusedCpu     *ebpf.VariableSpec `ebpf:"unused_cpu"`
+	UnusedEnd     *ebpf.VariableSpec `ebpf:"unused_end"`
+	UnusedFile    *ebpf.VariableSpec `ebpf:"unused_file"`
+	UnusedFileKey *ebpf.VariableSpec `ebpf:"unused_file_key"`
+	UnusedMem     *ebpf.VariableSpec `ebpf:"unused_mem"`
 	UnusedPair    *ebpf.VariableSpec `ebpf:"unused_pair"`
 	UnusedPairKey *ebpf.VariableSpec `ebpf:"unused_pair_key"`
+	UnusedPath    *ebpf.VariableSpec `ebpf:"unused_path"`
+	UnusedPathKey *ebpf.VariableSpec `ebpf:"unused_path_key"`
 	UnusedRuns    *ebpf.VariableSpec `ebpf:"unused_runs"`
+	UnusedSeen    *ebpf.VariableSpec `ebpf:"unused_seen"`
 	UnusedWho     *ebpf.VariableSpec `ebpf:"unused_who"`
 }
 
@@ -199,12 +378,23 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
+	Calls      *ebpf.Map `ebpf:"calls"`
+	Conns      *ebpf.Map `ebpf:"conns"`
 	Cpu        *ebpf.Map `ebpf:"cpu"`
 	CpuRuns    *ebpf.Map `ebpf:"cpu_runs"`
 	Empty      *ebpf.Map `ebpf:"empty"`
+	Ends       *ebpf.Map `ebpf:"ends"`
+	Files      *ebpf.Map `ebpf:"files"`
+	Freeing    *ebpf.Map `ebpf:"freeing"`
 	Intervals  *ebpf.Map `ebpf:"intervals"`
 	Lost       *ebpf.Map `ebpf:"lost"`
+	Majors     *ebpf.Map `ebpf:"majors"`
+	Mem        *ebpf.Map `ebpf:"mem"`
+	NoFile     *ebpf.Map `ebpf:"no_file"`
+	NoPath     *ebpf.Map `ebpf:"no_path"`
 	Pairs      *ebpf.Map `ebpf:"pairs"`
+	Paths      *ebpf.Map `ebpf:"paths"`
+	Refusals   *ebpf.Map `ebpf:"refusals"`
 	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
 	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
 	Waiting    *ebpf.Map `ebpf:"waiting"`
@@ -212,12 +402,23 @@ type progMaps struct {
 
 func (m *progMaps) Close() error {
 	return _ProgClose(
+		m.Calls,
+		m.Conns,
 		m.Cpu,
 		m.CpuRuns,
 		m.Empty,
+		m.Ends,
+		m.Files,
+		m.Freeing,
 		m.Intervals,
 		m.Lost,
+		m.Majors,
+		m.Mem,
+		m.NoFile,
+		m.NoPath,
 		m.Pairs,
+		m.Paths,
+		m.Refusals,
 		m.ScopeFull,
 		m.ScopeTgids,
 		m.Waiting,
@@ -235,10 +436,18 @@ type progVariables struct {
 	ScopeCgroup   *ebpf.Variable `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.Variable `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.Variable `ebpf:"scope_subsys"`
+	SinceBoot     *ebpf.Variable `ebpf:"since_boot"`
 	UnusedCpu     *ebpf.Variable `ebpf:"unused_cpu"`
+	UnusedEnd     *ebpf.Variable `ebpf:"unused_end"`
+	UnusedFile    *ebpf.Variable `ebpf:"unused_file"`
+	UnusedFileKey *ebpf.Variable `ebpf:"unused_file_key"`
+	UnusedMem     *ebpf.Variable `ebpf:"unused_mem"`
 	UnusedPair    *ebpf.Variable `ebpf:"unused_pair"`
 	UnusedPairKey *ebpf.Variable `ebpf:"unused_pair_key"`
+	UnusedPath    *ebpf.Variable `ebpf:"unused_path"`
+	UnusedPathKey *ebpf.Variable `ebpf:"unused_path_key"`
 	UnusedRuns    *ebpf.Variable `ebpf:"unused_runs"`
+	UnusedSeen    *ebpf.Variable `ebpf:"unused_seen"`
 	UnusedWho     *ebpf.Variable `ebpf:"unused_who"`
 }
 
@@ -246,10 +455,27 @@ type progVariables struct {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progPrograms struct {
-	CpuMigrate   *ebpf.Program `ebpf:"cpu_migrate"`
-	CpuSwitch    *ebpf.Program `ebpf:"cpu_switch"`
-	CpuWakeup    *ebpf.Program `ebpf:"cpu_wakeup"`
-	CpuWakeupNew *ebpf.Program `ebpf:"cpu_wakeup_new"`
+	CpuMigrate     *ebpf.Program `ebpf:"cpu_migrate"`
+	CpuSwitch      *ebpf.Program `ebpf:"cpu_switch"`
+	CpuWakeup      *ebpf.Program `ebpf:"cpu_wakeup"`
+	CpuWakeupNew   *ebpf.Program `ebpf:"cpu_wakeup_new"`
+	FileEnter      *ebpf.Program `ebpf:"file_enter"`
+	FileExit       *ebpf.Program `ebpf:"file_exit"`
+	FileGone       *ebpf.Program `ebpf:"file_gone"`
+	MemExit        *ebpf.Program `ebpf:"mem_exit"`
+	MemFaultKernel *ebpf.Program `ebpf:"mem_fault_kernel"`
+	MemFaultUser   *ebpf.Program `ebpf:"mem_fault_user"`
+	MemFreeBegin   *ebpf.Program `ebpf:"mem_free_begin"`
+	MemFreeEnd     *ebpf.Program `ebpf:"mem_free_end"`
+	MemGroupBegin  *ebpf.Program `ebpf:"mem_group_begin"`
+	MemGroupEnd    *ebpf.Program `ebpf:"mem_group_end"`
+	TcpDestroy     *ebpf.Program `ebpf:"tcp_destroy"`
+	TcpList        *ebpf.Program `ebpf:"tcp_list"`
+	TcpReceives    *ebpf.Program `ebpf:"tcp_receives"`
+	TcpResetIn     *ebpf.Program `ebpf:"tcp_reset_in"`
+	TcpResetOut    *ebpf.Program `ebpf:"tcp_reset_out"`
+	TcpSends       *ebpf.Program `ebpf:"tcp_sends"`
+	TcpState       *ebpf.Program `ebpf:"tcp_state"`
 }
 
 func (p *progPrograms) Close() error {
@@ -258,6 +484,23 @@ func (p *progPrograms) Close() error {
 		p.CpuSwitch,
 		p.CpuWakeup,
 		p.CpuWakeupNew,
+		p.FileEnter,
+		p.FileExit,
+		p.FileGone,
+		p.MemExit,
+		p.MemFaultKernel,
+		p.MemFaultUser,
+		p.MemFreeBegin,
+		p.MemFreeEnd,
+		p.MemGroupBegin,
+		p.MemGroupEnd,
+		p.TcpDestroy,
+		p.TcpList,
+		p.TcpReceives,
+		p.TcpResetIn,
+		p.TcpResetOut,
+		p.TcpSends,
+		p.TcpState,
 	)
 }
 

@@ -77,5 +77,8 @@ static __always_inline void key_of(struct who *key, struct task_struct *t, u32 e
 }
 
 #include "cpu.h"
+#include "mem.h"
+#include "tcp.h"
+#include "file.h"
 
 const struct who *unused_who __attribute__((unused));

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -28,16 +29,45 @@ type View struct {
 	Doc string
 	// Columns are those that it can be sorted by, the usual one first.
 	Columns  []string
+	table    tabler
 	programs []string
-	read     func(t *Top, f *Frame) error
+	// optional are programs at tracepoints that a kernel may lack, with what is
+	// missing then.
+	optional map[string]string
+	open     func(t *Top) (watch, error)
+	// chooses says which filters there are for what is no task, "" for all.
+	chooses string
+}
+
+// watch is a view at work.
+type watch interface {
+	// mark is called as an interval ends, and once before the first.
+	mark() error
+	// read fills a frame with what the last interval held.
+	read(f *Frame) error
 }
 
 // Views lists the views.
 func Views() []View {
-	return []View{
-		{"cpu", "processes: running, waiting to run, switches, and who ran instead", columnsOf(cpuColumns),
-			[]string{"cpu_wakeup", "cpu_wakeup_new", "cpu_migrate", "cpu_switch"}, readCPU},
+	views := []View{
+		{Name: "cpu", Doc: "processes: running, waiting to run, switches, and who ran instead", table: &cpuTable,
+			programs: []string{"cpu_wakeup", "cpu_wakeup_new", "cpu_migrate", "cpu_switch"}, open: openCPU},
+		{Name: "mem", Doc: "processes: page faults by kind, memory, and stalls to free some", table: &memTable,
+			programs: []string{"mem_fault_user", "mem_fault_kernel", "mem_exit", "mem_free_begin", "mem_free_end"},
+			optional: map[string]string{"mem_group_begin": noGroupStalls, "mem_group_end": noGroupStalls}, open: openMem},
+		{Name: "tcp", Doc: "processes: TCP connections, bytes, round trips, retransmits and resets", table: &tcpTable,
+			programs: tcpPrograms, optional: tcpOptional, open: openTCP},
+		{Name: "conn", Doc: "the same of each TCP connection, with its addresses and its state", table: &connTable,
+			programs: tcpPrograms, optional: tcpOptional, open: openConn},
+		{Name: "file", Doc: "processes and files: bytes, calls and how long they take, with paths", table: &fileTable,
+			programs: []string{"file_enter", "file_exit", "file_gone"}, open: openFiles},
+		{Name: "bpf", Doc: "BPF programs of the host: how often they run, and what that costs", table: &bpfTable, open: openBPF, chooses: "none of --pid, --comm and --cgroup"},
+		{Name: "cgroup", Doc: "control groups: processors, throttling and memory", table: &groupTable, open: openGroups, chooses: "--cgroup and neither --pid nor --comm"},
 	}
+	for i := range views {
+		views[i].Columns = views[i].table.names()
+	}
+	return views
 }
 
 // ViewNamed finds a view.
@@ -71,8 +101,9 @@ type Options struct {
 	// the name; 0 and "" for all.
 	Pid  uint32
 	Comm string
-	// Scope may be a control group, with those below it.
-	Scope kernel.Scope
+	// Scope may be a control group, with those below it; Cgroup is its path then.
+	Scope  kernel.Scope
+	Cgroup string
 	// Sort is the column to sort by; "" for the view's first.
 	Sort string
 }
@@ -99,6 +130,8 @@ type Frame struct {
 	BPF     time.Duration `json:"bpf_ns"`
 	Own     time.Duration `json:"own_ns"`
 	Sources []string      `json:"sources"`
+	// Notes say what the table lacks on this kernel, and how to read it.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Top runs the programs of one view.
@@ -108,6 +141,10 @@ type Top struct {
 	links   []link.Link
 	stats   interface{ Close() error }
 	sources []string
+	notes   []string
+	types   *btf.Spec
+	progs   map[string]*ebpf.ProgramSpec
+	watch   watch
 
 	epoch uint32
 	// began and ended are the last interval's bounds, on the kernel's monotonic clock.
@@ -124,11 +161,20 @@ func (o *Options) choice() kernel.Choice {
 	return kernel.Choice{Pid: o.Pid, Comm: o.Comm, Scope: o.Scope}
 }
 
+// chooses tells whether only some processes are asked for.
+func (t *Top) chooses() bool {
+	return t.o.Pid != 0 || t.o.Comm != "" || t.o.Scope.Kind != kernel.ScopeHost
+}
+
 // check refuses what cannot be.
 func (o *Options) check() error {
 	var err error
 	if o.Sort, err = o.View.Column(o.Sort); err != nil {
 		return err
+	}
+	grouped := o.Scope.Kind != kernel.ScopeHost
+	if o.View.chooses != "" && (o.Pid != 0 || o.Comm != "" || grouped && (o.View.Name == "bpf" || o.Cgroup == "")) {
+		return fmt.Errorf("top %s is not about processes: it takes %s", o.View.Name, o.View.chooses)
 	}
 	return o.choice().Check()
 }
@@ -139,27 +185,42 @@ func Open(o Options) (*Top, error) {
 		return nil, err
 	}
 	t := &Top{o: o}
-	if err := t.load(); err != nil {
-		return nil, err
+	if len(o.View.programs) > 0 {
+		if err := t.load(); err != nil {
+			return nil, err
+		}
 	}
 	// the kernel counts the programs' time only while somebody asks for it
 	if stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err == nil {
 		t.stats = stats
 	}
-	for name, p := range t.coll.Programs {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p})
-		if err != nil {
-			t.Close()
-			return nil, fmt.Errorf("attaching the program %s of top %s: %w", name, o.View.Name, err)
-		}
-		t.links = append(t.links, l)
-	}
-	if err := t.turn(); err != nil {
+	if err := t.begin(); err != nil {
 		t.Close()
 		return nil, err
 	}
-	t.before.own = kernel.OwnTime()
 	return t, nil
+}
+
+// begin attaches the programs and begins the first interval.
+func (t *Top) begin() error {
+	for name, spec := range t.progs {
+		if spec.AttachType == ebpf.AttachTraceIter {
+			continue // it runs when its view wants to
+		}
+		l, err := link.AttachTracing(link.TracingOptions{Program: t.coll.Programs[name]})
+		if err != nil {
+			return fmt.Errorf("attaching the program %s of top %s: %w", name, t.o.View.Name, err)
+		}
+		t.links = append(t.links, l)
+	}
+	var err error
+	if t.watch, err = t.o.View.open(t); err != nil {
+		return err
+	}
+	if err := t.turn(); err != nil {
+		return err
+	}
+	return t.account(&Frame{})
 }
 
 // Close removes the programs.
@@ -170,7 +231,9 @@ func (t *Top) Close() {
 	if t.stats != nil {
 		_ = t.stats.Close()
 	}
-	t.coll.Close()
+	if t.coll != nil {
+		t.coll.Close()
+	}
 }
 
 // Next waits for an interval to pass, or for the end of ctx, and tells what it held. An
@@ -183,8 +246,8 @@ func (t *Top) Next(ctx context.Context, interval time.Duration) (*Frame, error) 
 	if err := t.turn(); err != nil {
 		return nil, err
 	}
-	f := &Frame{View: t.o.View.Name, Time: time.Now(), Took: float64(t.ended-t.began) / 1e9, Sources: t.sources}
-	if err := t.o.View.read(t, f); err != nil {
+	f := &Frame{View: t.o.View.Name, Time: time.Now(), Took: float64(t.ended-t.began) / 1e9, Sources: t.sources, Notes: t.notes}
+	if err := t.watch.read(f); err != nil {
 		return nil, err
 	}
 	return f, t.account(f)
@@ -192,8 +255,14 @@ func (t *Top) Next(ctx context.Context, interval time.Duration) (*Frame, error) 
 
 // turn ends the interval and begins the next one.
 func (t *Top) turn() error {
+	if err := t.watch.mark(); err != nil {
+		return err
+	}
 	t.epoch++
 	t.began, t.ended = t.ended, kernel.MonotonicNow()
+	if t.coll == nil {
+		return nil
+	}
 	if err := t.coll.Maps["intervals"].Put(uint32(0), progInterval{Began: t.ended, Epoch: t.epoch}); err != nil {
 		return fmt.Errorf("beginning an interval: %w", err)
 	}
@@ -204,6 +273,19 @@ func (t *Top) turn() error {
 func (t *Top) account(f *Frame) error {
 	was := t.before
 	t.before.lost, t.before.missed, t.before.bpf = 0, 0, 0
+	if t.coll != nil {
+		if err := t.countLost(); err != nil {
+			return err
+		}
+	}
+	t.before.own = kernel.OwnTime()
+	f.Lost, f.Missed = t.before.lost-was.lost, t.before.missed-was.missed
+	f.BPF, f.Own = t.before.bpf-was.bpf, t.before.own-was.own
+	return nil
+}
+
+// countLost adds up what the programs lost, and what they took.
+func (t *Top) countLost() error {
 	lost := t.coll.Maps["lost"]
 	for i := range lost.MaxEntries() {
 		var n uint64
@@ -218,9 +300,6 @@ func (t *Top) account(f *Frame) error {
 			t.before.missed += st.RecursionMisses
 		}
 	}
-	t.before.own = kernel.OwnTime()
-	f.Lost, f.Missed = t.before.lost-was.lost, t.before.missed-was.missed
-	f.BPF, f.Own = t.before.bpf-was.bpf, t.before.own-was.own
 	return nil
 }
 
@@ -229,26 +308,60 @@ func (t *Top) load() error {
 	if err != nil {
 		return fmt.Errorf("reading the programs of top: %w", err)
 	}
-	for name, p := range spec.Programs {
-		if !slices.Contains(t.o.View.programs, name) {
-			delete(spec.Programs, name)
-			continue
-		}
-		t.sources = append(t.sources, p.AttachTo)
-	}
-	slices.Sort(t.sources)
-	if err := t.o.choice().Set(spec); err != nil {
-		return err
-	}
 	tr, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
 	if err != nil {
 		return err
 	}
 	defer tr.Close()
+	if t.types, err = tr.Types().Kernel(); err != nil {
+		return fmt.Errorf("reading the kernel's types: %w", err)
+	}
+	t.keep(spec)
+	t.progs = spec.Programs
+	if err := t.o.choice().Set(spec); err != nil {
+		return err
+	}
+	if err := spec.Variables["since_boot"].Set(kernel.BootNow()); err != nil {
+		return fmt.Errorf("setting the programs' constant since_boot: %w", err)
+	}
 	if t.coll, err = tr.Load(spec, nil); err != nil {
 		return fmt.Errorf("loading the programs of top %s: %w", t.o.View.Name, errors.New(kernel.Verdict(err)))
 	}
 	return nil
+}
+
+// keep leaves in spec the view's programs that this kernel has an occasion for, and the
+// maps that they use.
+func (t *Top) keep(spec *ebpf.CollectionSpec) {
+	used := map[string]bool{}
+	for name, p := range spec.Programs {
+		lacks, optional := t.o.View.optional[name]
+		has := slices.Contains(t.o.View.programs, name) || optional
+		if optional && kernel.TracepointArguments(t.types, p.AttachTo) == 0 {
+			has = false
+			if !slices.Contains(t.notes, lacks) {
+				t.notes = append(t.notes, lacks)
+			}
+		}
+		if !has {
+			delete(spec.Programs, name)
+			continue
+		}
+		if p.AttachType == ebpf.AttachTraceIter {
+			t.sources = append(t.sources, "the list of "+p.AttachTo)
+		} else {
+			t.sources = append(t.sources, p.AttachTo)
+		}
+		for _, in := range p.Instructions {
+			used[in.Reference()] = true
+		}
+	}
+	slices.Sort(t.sources)
+	for name := range spec.Maps {
+		if !used[name] && name[0] != '.' { // constants are in maps with a dot
+			delete(spec.Maps, name)
+		}
+	}
 }
 
 // take gives each entry of a map that belongs to the ended interval, and removes it.
@@ -277,4 +390,33 @@ func take[K, V any](t *Top, name string, epoch func(K) uint32, each func(K, V)) 
 		}
 	}
 	return nil
+}
+
+// kernelHasField tells whether a struct of this kernel has a member, also within a part of
+// it that has no name.
+func kernelHasField(types *btf.Spec, name, field string) bool {
+	var st *btf.Struct
+	return types.TypeByName(name, &st) == nil && hasMember(st.Members, field)
+}
+
+func hasMember(members []btf.Member, name string) bool {
+	for _, m := range members {
+		if m.Name == name {
+			return true
+		}
+		if m.Name != "" {
+			continue
+		}
+		switch inner := m.Type.(type) {
+		case *btf.Struct:
+			if hasMember(inner.Members, name) {
+				return true
+			}
+		case *btf.Union:
+			if hasMember(inner.Members, name) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package top
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ func TestSorting(t *testing.T) {
 	rows := []CPU{{Pid: 3, Comm: "b", On: 1}, {Pid: 2, Comm: "a", On: 5}, {Pid: 1, Comm: "b", On: 1}}
 	for by, want := range map[string][]string{"ON%": {"2", "1", "3"}, "COMM": {"2", "1", "3"}, "PID": {"1", "2", "3"}} {
 		f := &Frame{}
-		fill(f, slices.Clone(rows), cpuColumns, by, func(r *CPU) uint64 { return uint64(r.Pid) })
+		cpuTable.fill(f, slices.Clone(rows), by)
 		for i, pid := range want {
 			if f.Cells[i][0] != pid {
 				t.Errorf("by %s: %v, want %v", by, f.Cells, want)
@@ -48,6 +49,47 @@ func FuzzPressure(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		if s, ok := pressureAverage(text); ok && !strings.Contains(text, "avg10="+s) {
 			t.Errorf("%q gives what it has not: %q", text, s)
+		}
+	})
+}
+
+func TestSizes(t *testing.T) {
+	for n, want := range map[uint64]string{0: "-", 999: "999", 1000: "0.977K", 1 << 20: "1M", 1536 << 20: "1.5G", 1 << 63: "8.19e+03P"} {
+		if got := size(n); got != want {
+			t.Errorf("%d is written %s, want %s", n, got, want)
+		}
+	}
+	if change(-4096) != "-4K" || change(4096) != "+4K" || change(0) != "0" {
+		t.Error(change(-4096), change(4096), change(0))
+	}
+}
+
+func TestMemoryFigures(t *testing.T) {
+	if n, ok := parseStatm("900 7 3 1 0 200 0\n"); !ok || n != 7*uint64(os.Getpagesize()) {
+		t.Errorf("%d, %v", n, ok)
+	}
+	if n, ok := meminfo("MemTotal:       16 kB\nMemAvailable:    8 kB\n", "MemAvailable"); !ok || n != 8192 {
+		t.Errorf("%d, %v", n, ok)
+	}
+	for _, bad := range []string{"", "MemAvailable:", "MemAvailable: x kB", "MemAvailable: -1 kB"} {
+		if _, ok := meminfo(bad, "MemAvailable"); ok {
+			t.Errorf("%q has a figure", bad)
+		}
+		if _, ok := parseStatm(bad); ok {
+			t.Errorf("%q has a size", bad)
+		}
+	}
+}
+
+func FuzzMemoryFigures(f *testing.F) {
+	f.Add("900 7 3 1 0 200 0\n")
+	f.Add("MemTotal: 16 kB\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if n, ok := parseStatm(text); ok && n%uint64(os.Getpagesize()) != 0 {
+			t.Errorf("%q gives %d, which is no number of pages", text, n)
+		}
+		if n, ok := meminfo(text, "MemTotal"); ok && n%1024 != 0 {
+			t.Errorf("%q gives %d", text, n)
 		}
 	})
 }

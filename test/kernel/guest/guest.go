@@ -45,6 +45,20 @@ func Require(t testing.TB) {
 	}
 }
 
+// Everywhere is the variable that has every test run on every kernel.
+const Everywhere = "BEARCAT_SCENARIOS"
+
+// AtEnds skips the test on the kernels between the oldest and the newest, unless all
+// are asked for: what it tests lies outside the kernel, and the programs in it are
+// tested on each kernel by their own packages.
+func AtEnds(t testing.TB) {
+	t.Helper()
+	NeedKernel(t)
+	if n := Name(); n != "" && n != "5.10" && n != "7.3" && os.Getenv(Everywhere) == "" {
+		t.Skip("runs natively, on 5.10 and on 7.3; on all kernels with " + Everywhere + "=all")
+	}
+}
+
 // Modprobe loads kernel modules, and skips the test when one cannot be loaded.
 // Those that were not loaded before are removed at the test's end, if nothing
 // holds them by then.

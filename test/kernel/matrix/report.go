@@ -37,10 +37,10 @@ func Report(w io.Writer, columns []*Column) testlog.Counts {
 	return sum
 }
 
-// Skips lists every skipped test: the kernels, its name, its reason. A test that
-// several kernels skip for the same reason takes one line.
+// Skips lists every skipped test: the kernels, its name, its reason. Tests of one
+// package that the same kernels skip for the same reason take one line.
 func Skips(w io.Writer, columns []*Column) {
-	type key struct{ name, reason string }
+	type key struct{ pkg, name, reason string }
 	var order []key
 	kernels := map[key][]string{}
 	for _, c := range columns {
@@ -48,19 +48,28 @@ func Skips(w io.Writer, columns []*Column) {
 			if t.Outcome != testlog.Skipped {
 				continue
 			}
-			k := key{short(t), t.Reason()}
+			k := key{strings.TrimPrefix(t.Package, modulePath), t.Name, t.Reason()}
 			if !slices.Contains(order, k) {
 				order = append(order, k)
 			}
 			kernels[k] = append(kernels[k], c.Kernel)
 		}
 	}
-	if len(order) == 0 {
-		return
-	}
-	fmt.Fprintln(w, "\nskipped:")
+	type group struct{ pkg, kernels, reason string }
+	var lines []group
+	names := map[group][]string{}
 	for _, k := range order {
-		fmt.Fprintf(w, "  %s  %s: %s\n", strings.Join(kernels[k], " "), k.name, k.reason)
+		g := group{k.pkg, strings.Join(kernels[k], " "), k.reason}
+		if names[g] == nil {
+			lines = append(lines, g)
+		}
+		names[g] = append(names[g], k.name)
+	}
+	if len(lines) > 0 {
+		fmt.Fprintln(w, "\nskipped:")
+	}
+	for _, g := range lines {
+		fmt.Fprintf(w, "  %s  %s %s: %s\n", g.kernels, g.pkg, strings.Join(names[g], ", "), g.reason)
 	}
 }
 

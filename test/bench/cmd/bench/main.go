@@ -6,6 +6,7 @@
 //	bench start [flags]   time to readiness and to the first event
 //	bench flood [flags]   what becomes of a flood of opens, and of execs in it
 //	bench storm [flags]   the agent's memory while everything happens at once
+//	bench observe [flags] what observers cost the work that they look at
 //	bench fw    [flags]   what a packet costs in the firewall
 //	bench show  [flags]   how long it takes to look at a host that has much to show
 //	bench micro [flags]   the packages' own benchmarks
@@ -21,6 +22,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -45,12 +47,12 @@ func main() {
 
 func dispatch(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"cost": cost, "idle": idle, "start": start, "flood": flood, "storm": storm, "fw": fw, "show": show, "walk": walk, "micro": micro, "docs": docs,
+		"cost": cost, "idle": idle, "start": start, "flood": flood, "storm": storm, "fw": fw, "observe": observe, "show": show, "walk": walk, "micro": micro, "docs": docs,
 	}
 	if len(args) > 0 && commands[args[0]] != nil {
 		return commands[args[0]](ctx, args[1:])
 	}
-	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|flood|storm|fw|show|micro|docs [flags]; -h after any of them lists its flags")
+	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|flood|storm|fw|observe|show|micro|docs [flags]; -h after any of them lists its flags")
 	return errUsage
 }
 
@@ -285,6 +287,22 @@ func show(ctx context.Context, args []string) error {
 
 // walk is one of the commands that show compares with.
 func walk(_ context.Context, _ []string) error { return bench.WalkProc(os.Stdout) }
+
+func observe(ctx context.Context, args []string) error {
+	c := newCommon("observe")
+	c.needAgent()
+	o := bench.ObserveOptions{Progress: os.Stderr}
+	c.set.IntVar(&o.Pairs, "pairs", 5, "`runs` without and with each observer")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	o.Bearcat, o.Talk = c.bearcat, filepath.Join(c.tools, "talk")
+	r, err := bench.MeasureObserve(ctx, o)
+	if err != nil {
+		return err
+	}
+	return c.finish(r)
+}
 
 func micro(ctx context.Context, args []string) error {
 	c := newCommon("micro")

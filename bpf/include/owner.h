@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Which process a socket belongs to. A packet is often dropped in an interrupt, while
+ * Which process a socket belongs to. A packet is often seen in an interrupt, while
  * another process runs: so the owner is noted where a process makes or uses the
  * socket, and found again by the number of the socket's inode.
  */
-#ifndef BEARCAT_DROP_OWNER_H
-#define BEARCAT_DROP_OWNER_H
+#ifndef BEARCAT_OWNER_H
+#define BEARCAT_OWNER_H
 
-/* Defined before this is included: the constants and the types of drop.bpf.c. */
+#include "net.h"
+#include <bpf/bpf_tracing.h>
 
 #define OWNERS 65536
 #define IS_SOCKET 0140000
 #define KIND_OF_FILE 0170000
 #define TIME_WAIT 6
 #define NEW_SYN_RECV 12
-#define UDP 17
 
 struct owner {
 	u32 tgid;
 	char comm[16];
 };
+
+const volatile u32 only_net = 0; /* a network namespace's number; 0 for all */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -27,14 +29,6 @@ struct {
 	__type(key, u64);
 	__type(value, struct owner);
 } owners SEC(".maps");
-
-/* The socket whose buffer was full just now, by processor. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} full SEC(".maps");
 
 static __always_inline void note_owner(struct task_struct *t, struct file *f, u64 flags)
 {
@@ -47,7 +41,7 @@ static __always_inline void note_owner(struct task_struct *t, struct file *f, u6
 		return;
 	so = BPF_CORE_READ(f, private_data);
 	sk = (struct sock___bc *)BPF_CORE_READ(so, sk);
-	if (!sk || (only_net && BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) != only_net))
+	if (!sk || (only_net && net_of_socket(sk) != only_net))
 		return;
 	inode = BPF_CORE_READ(f, f_inode, i_ino);
 	o.tgid = BPF_CORE_READ(t, tgid);
@@ -106,44 +100,21 @@ int BPF_PROG(owner_call, struct pt_regs *regs, long ret)
 	return 0;
 }
 
-/* Before 6.11 a datagram that finds its socket full is dropped without the socket. */
-SEC("tp_btf/udp_fail_queue_rcv_skb")
-int BPF_PROG(owner_full, int rc, void *sk)
+/* The number of a socket's inode; 0 where it is no whole socket, or no process's. */
+static __always_inline u64 inode_of(struct sock___bc *sk)
 {
-	u32 zero = 0;
-	u64 *at = bpf_map_lookup_elem(&full, &zero);
+	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 
-	if (at)
-		*at = (u64)sk;
-	return 0;
+	if (state == TIME_WAIT || state == NEW_SYN_RECV)
+		return 0;
+	return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
 }
 
-static __always_inline void name_owner(struct drop_key *key, struct sock___bc *sk)
+static __always_inline struct owner *owner_of(struct sock___bc *sk)
 {
-	struct sock___bc *other;
-	struct owner *o;
-	u32 zero = 0;
-	u64 *at, inode;
-	u8 state;
+	u64 inode = inode_of(sk);
 
-	at = bpf_map_lookup_elem(&full, &zero);
-	if (at) {
-		other = (void *)*at;
-		*at = 0;
-		if (!sk && other && key->proto == UDP && BPF_CORE_READ(other, __sk_common.skc_num) == key->port)
-			sk = other;
-	}
-	if (!sk)
-		return;
-	state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (state == TIME_WAIT || state == NEW_SYN_RECV) /* no whole sockets */
-		return;
-	inode = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
-	o = bpf_map_lookup_elem(&owners, &inode);
-	if (!o)
-		return;
-	key->tgid = o->tgid;
-	__builtin_memcpy(key->comm, o->comm, sizeof(key->comm));
+	return inode ? bpf_map_lookup_elem(&owners, &inode) : NULL;
 }
 
 #endif

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bearcat-hids/bearcat/internal/observe/drop"
+	"github.com/bearcat-hids/bearcat/internal/observe/hist"
+	"github.com/bearcat-hids/bearcat/internal/observe/record"
+	"github.com/bearcat-hids/bearcat/internal/observe/top"
+)
+
+// kept makes a record of what a command would have written, and returns its text.
+func kept(t testing.TB, view string, tables ...any) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "r")
+	w, err := record.Create(path, record.Header{View: view, Args: []string{"x"}, Began: time.Unix(1, 0).UTC(), Host: "h\x1b[2J"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range tables {
+		if err := writeHostJSON(w, x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func replayed(text string, o replayOptions) (string, error) {
+	var b bytes.Buffer
+	err := o.run(strings.NewReader(text), &b)
+	return b.String(), err
+}
+
+func cpuFrame() *top.Frame {
+	return &top.Frame{View: "cpu", Took: 1, Host: "2 processors", Sources: []string{"sched_switch"}, Time: time.Unix(2, 0).UTC(), Rows: []top.CPU{
+		{Pid: 1, Comm: "=one", On: 9.5, Voluntary: 1}, {Pid: 2, Comm: "two", On: 50.5, Blame: &top.Blame{Pid: 1, Comm: "=one", Time: 5}},
+	}}
+}
+
+func dropsKept() *drop.Result {
+	return &drop.Result{Packets: 9, Rows: []drop.Row{{Packets: 7, Reason: "XDP", Place: "p\x1b[2J", Proto: "udp"}, {Packets: 2, Reason: "NO_SOCKET", Place: "q", Proto: "udp", Pid: 7, Process: "sh"}}, Counters: []drop.Counter{}}
+}
+
+func histKept() *hist.Result {
+	return &hist.Result{Kind: "runq", By: hist.ByProcess, Took: 1, Rows: []hist.Row{{Group: "a [b[7]", Count: 3, Buckets: []hist.Bucket{{From: 1, To: 2, N: 3}}}, {Group: "c[8]", Count: 1}}}
+}
+
+// TestReplay shows records of all commands, with choices and as JSON and CSV.
+func TestReplay(t *testing.T) {
+	cpu, lost, waits := kept(t, "top", cpuFrame(), cpuFrame()), kept(t, "drops", dropsKept()), kept(t, "hist", histKept())
+	for _, x := range []struct {
+		name, text string
+		o          replayOptions
+		has        []string
+		hasNot     []string
+	}{
+		{"a table", cpu, replayOptions{}, []string{"bearcat top x on h?[2J", "two", "=one[1]", "lost 0"}, []string{"\x1b"}},
+		{"one line", cpu, replayOptions{rows: 1}, []string{"and 1 lines more"}, []string{"9.5"}},
+		{"a process", cpu, replayOptions{choose: top.Again{Pid: 1}}, []string{"9.5"}, []string{"50.5"}},
+		{"sorted", cpu, replayOptions{choose: top.Again{Sort: "VOL/s"}, rows: 1}, []string{"9.5"}, []string{"50.5"}},
+		{"drops", lost, replayOptions{}, []string{"XDP", "NO_SOCKET", "p\\x1b"}, []string{"\x1b"}},
+		{"drops of a process", lost, replayOptions{choose: top.Again{Comm: "sh"}}, []string{"NO_SOCKET"}, []string{"XDP"}},
+		{"drops as JSON", lost, replayOptions{json: true, choose: top.Again{Pid: 7}}, []string{`"packets":2`}, []string{"XDP", "bearcat drops"}},
+		{"histograms", waits, replayOptions{}, []string{"a [b[7]", "c[8]"}, nil},
+		{"of a process", waits, replayOptions{choose: top.Again{Comm: "a [b", Pid: 7}}, []string{"a [b[7]"}, []string{"c[8]"}},
+	} {
+		got, err := replayed(x.text, x.o)
+		if err != nil {
+			t.Errorf("%s: %v", x.name, err)
+		}
+		for _, want := range x.has {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %q is not in\n%s", x.name, want, got)
+			}
+		}
+		for _, not := range x.hasNot {
+			if strings.Contains(got, not) {
+				t.Errorf("%s: %q is in\n%s", x.name, not, got)
+			}
+		}
+	}
+}
+
+func TestReplayCSV(t *testing.T) {
+	for name, x := range map[string]struct {
+		text        string
+		lines       int
+		column, has string
+	}{
+		"top":   {kept(t, "top", cpuFrame(), cpuFrame()), 5, "comm", "'=one"},
+		"drops": {kept(t, "drops", dropsKept()), 3, "reason", "XDP"},
+		"hist":  {kept(t, "hist", histKept()), 3, "buckets", `[{"from_ns":1,"to_ns":2,"n":3}]`},
+	} {
+		got, err := replayed(x.text, replayOptions{csv: true})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		all, err := csv.NewReader(strings.NewReader(got)).ReadAll()
+		if err != nil || len(all) != x.lines {
+			t.Errorf("%s: %d lines, %v: %s", name, len(all), err, got)
+			continue
+		}
+		found := false
+		for i, column := range all[0] {
+			for _, line := range all[1:] {
+				found = found || column == x.column && line[i] == x.has
+			}
+		}
+		if !found || all[0][0] != "time" {
+			t.Errorf("%s: no %s is %s in\n%s", name, x.column, x.has, got)
+		}
+	}
+}
+
+// TestReplayBad has files that are damaged, and choices that do not fit them.
+func TestReplayBad(t *testing.T) {
+	cpu, lost, waits := kept(t, "top", cpuFrame()), kept(t, "drops", dropsKept()), kept(t, "hist", histKept())
+	for _, x := range []struct {
+		text string
+		o    replayOptions
+		want string
+	}{
+		{cpu[:len(cpu)-20], replayOptions{}, "cut off after 1 tables"},
+		{strings.Replace(cpu, `"view":"cpu"`, `"view":"gpu"`, 1), replayOptions{}, "another version"},
+		{strings.Replace(cpu, `"view":"top"`, `"view":"flame"`, 1), replayOptions{}, "cannot show"},
+		{cpu, replayOptions{choose: top.Again{Sort: "x"}}, "no column"},
+		{lost, replayOptions{choose: top.Again{Sort: "x"}}, "no columns to sort by"},
+		{strings.Replace(lost, `"took_s"`, `"tuck_s"`, 1), replayOptions{}, "none of this version"},
+		{strings.Replace(waits, `"by":"process"`, `"by":"cpu"`, 1), replayOptions{choose: top.Again{Pid: 7}}, "not by process"},
+	} {
+		if _, err := replayed(x.text, x.o); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%v, want %q", err, x.want)
+		}
+	}
+}
+
+func FuzzReplay(f *testing.F) {
+	f.Add(kept(f, "top", cpuFrame()), false, false, uint32(0))
+	f.Add(kept(f, "drops", dropsKept()), true, false, uint32(7))
+	f.Add(kept(f, "hist", histKept()), false, true, uint32(7))
+	f.Fuzz(func(t *testing.T, text string, asJSON, asCSV bool, pid uint32) {
+		o := replayOptions{json: asJSON, csv: asCSV && !asJSON, rows: 3, choose: top.Again{Pid: pid}}
+		got, err := replayed(text, o)
+		if asJSON && err == nil {
+			for line := range strings.Lines(got) {
+				if !json.Valid([]byte(line)) {
+					t.Errorf("%q is no JSON", line)
+				}
+			}
+		}
+		if !asJSON && strings.ContainsRune(got, '\x1b') {
+			t.Errorf("a terminal would obey %q", got)
+		}
+	})
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/observe/fileio"
+	"github.com/spf13/cobra"
+)
+
+// ioTrace is a run of `trace io`.
+type ioTrace struct {
+	tracing
+	fileio.Options
+	cgroup, path, call string
+}
+
+func traceIO() *cobra.Command {
+	r := ioTrace{Options: fileio.Options{Rate: fileio.DefaultRate}}
+	cmd := &cobra.Command{
+		Use: "io", Short: "calls that read, write or open files, down to the disk",
+		Long: `Follows system calls that read, write, sync or open files: the pages that they
+add to the page cache, the pieces of disks that they ask for, until the device
+has done them, the sleeps and wake-ups between, and whether the page cache had
+all. Each stage has its time since the one before, and the times add up.
+
+It ends when interrupted, after --for, or after --count calls. The last line, on
+standard error, says what was left out or lost.`,
+		Example: "  bearcat trace io --comm cat\n  bearcat trace io --slower 10ms --for 1m\n  bearcat trace io --pid 4242 --call fsync --perfetto sync.json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := r.check(r.Rate); err != nil {
+				return err
+			}
+			r.Slower, r.Scope = r.slower, kernel.HostScope()
+			if r.cgroup != "" {
+				var err error
+				if r.Scope, err = kernel.CgroupScope(r.cgroup); err != nil {
+					return err
+				}
+			}
+			return r.start(cmd, r.run)
+		},
+	}
+	fl := cmd.Flags()
+	r.flags(fl, "calls")
+	fl.Uint32Var(&r.Rate, "rate", r.Rate, "show at most so many `CALLS` a second")
+	fl.Uint32Var(&r.Pid, "pid", 0, "of one `PROCESS` with all its threads")
+	fl.StringVar(&r.Comm, "comm", "", "of threads or processes with this `NAME`")
+	fl.StringVar(&r.cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	fl.StringVar(&r.path, "path", "", "show only calls on paths that begin with `PREFIX`")
+	fl.StringVar(&r.call, "call", "", "show only calls with this `NAME`, as fsync")
+	return cmd
+}
+
+func (r *ioTrace) run(ctx context.Context, footer io.Writer) error {
+	t, err := fileio.Open(r.Options)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	if err := errors.Join(t.Run(ctx, r.show), r.err); err != nil {
+		return err
+	}
+	n, err := t.Totals()
+	if err != nil {
+		return err
+	}
+	left := fmt.Sprintf("%d calls shown of %d; left out: %d by --rate, %d for want of room", r.shown, n.Calls, n.Sampled, n.Full)
+	return traceFooter(footer, left, n.Lost, n.Missed, t.Sources, n.BPF)
+}
+
+// show writes one call; false where it was the last.
+func (r *ioTrace) show(c *fileio.Call) bool {
+	if !strings.HasPrefix(c.Path, r.path) || r.call != "" && c.Name != r.call {
+		return true
+	}
+	return r.write(c, story{fmt.Sprintf("%s[%d]", c.Comm, c.Pid), uint64(c.Tid), c.Comm, c.At, c.Stages})
+}

@@ -1,0 +1,3 @@
+package packet
+
+//go:generate go tool bpf2go -cc $BPF_CLANG -strip $BPF_STRIP -target bpfel -type note -type birth -type header -type what -type how -go-package packet -cflags "-O2 -g -Wall -Werror -mcpu=v3 -D__TARGET_ARCH_x86 -I/usr/include/x86_64-linux-gnu" prog packet.bpf.c -- -I../../../bpf/include

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Where lives of packets begin, and how they are told. */
+#ifndef BEARCAT_LIFE_H
+#define BEARCAT_LIFE_H
+
+#include "packet.h"
+#include <bpf/bpf_endian.h>
+
+struct skb_shared_info___bc {
+	unsigned short gso_segs;
+	struct {
+		int counter;
+	} dataref;
+} __attribute__((preserve_access_index));
+
+/* Whether the filter takes a packet. The loader puts the filter's instructions in the
+ * place of these; without a filter all packets are taken. */
+static __attribute__((noinline)) int match(struct header *h)
+{
+	int yes = 1;
+
+	asm volatile("" : "+r"(yes) : "r"(h) : "memory");
+	return yes;
+}
+
+static __always_inline void fill(struct note *n, u64 life, u16 what, u16 how, struct now *now)
+{
+	u64 ids = bpf_get_current_pid_tgid();
+
+	__builtin_memset(n, 0, sizeof(*n));
+	n->at = bpf_ktime_get_ns();
+	n->life = life;
+	n->what = what;
+	n->how = how;
+	n->cpu = bpf_get_smp_processor_id();
+	n->stack = -1;
+	if (in_process(now)) {
+		n->how |= IN_PROCESS;
+		n->tgid = ids >> 32;
+		n->tid = ids;
+		bpf_get_current_comm(n->comm, sizeof(n->comm));
+	}
+}
+
+static __always_inline int lost(void)
+{
+	__sync_fetch_and_add(&total.lost, 1);
+	return 0;
+}
+
+/* Room for a note. It is compared with NULL once: before 6.2 the verifier does not see
+ * that a second comparison goes the same way. */
+static __always_inline struct note *reserve(void)
+{
+	return bpf_ringbuf_reserve(&notes, sizeof(struct note), 0);
+}
+
+static __always_inline struct skb_shared_info___bc *shared(struct sk_buff___bc *skb)
+{
+	return (void *)BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, end);
+}
+
+static __always_inline u32 device_net(struct sk_buff___bc *skb)
+{
+	struct net_device___bc *dev = BPF_CORE_READ(skb, dev);
+
+	return dev ? net_of_device(dev) : 0;
+}
+
+/* Reads the packet's headers. False where it has none that can be read. */
+static __always_inline bool read_header(struct header *h, struct sk_buff___bc *skb, bool sent)
+{
+	unsigned char *head = BPF_CORE_READ(skb, head), *data = BPF_CORE_READ(skb, data), *base = data;
+	u32 length = BPF_CORE_READ(skb, len), linear, before = 0, l4, fragment = 0;
+	u16 network = BPF_CORE_READ(skb, network_header);
+
+	linear = length - BPF_CORE_READ(skb, data_len);
+	if (sent) {
+		if (network == NO_HEADER || head + network < data)
+			return false;
+		base = head + network;
+		before = base - data;
+	}
+	if (linear <= before)
+		return false;
+	linear -= before;
+	__builtin_memset(h, 0, sizeof(*h));
+	h->length = length - before;
+	h->sent = sent;
+	h->family = bpf_ntohs(BPF_CORE_READ(skb, protocol));
+	h->has = linear < BYTES ? linear : BYTES;
+	if (bpf_probe_read_kernel(h->bytes, BYTES, base) && bpf_probe_read_kernel(h->bytes, HEADER, base))
+		return false;
+	__builtin_memcpy(h->l3, h->bytes, HEADER);
+	if (h->family == ETH_P_IP) {
+		h->proto = h->l3[9];
+		l4 = (h->l3[0] & 15) * 4;
+		fragment = (h->l3[6] & 0x1f) | h->l3[7];
+	} else if (h->family == ETH_P_IPV6) {
+		h->proto = h->l3[6];
+		l4 = 40;
+		for (int i = 0; i < 4; i++) { /* so many headers before the one that counts */
+			u8 next[4] = {};
+
+			if (h->proto != 0 && h->proto != 43 && h->proto != 44 && h->proto != 60)
+				break;
+			if (bpf_probe_read_kernel(next, sizeof(next), base + l4))
+				break;
+			if (h->proto == 44) {
+				fragment = next[2] | (next[3] & 0xf8);
+				l4 += 8;
+			} else {
+				l4 += 8 + next[1] * 8;
+			}
+			h->proto = next[0];
+		}
+	} else {
+		return true;
+	}
+	if (!fragment && l4 < linear && !bpf_probe_read_kernel(h->l4, HEADER, base + l4))
+		h->l4_has = linear - l4 < HEADER ? linear - l4 : HEADER;
+	return true;
+}
+
+/* Whether one more life may begin this second. */
+static __always_inline bool admitted(u64 at)
+{
+	if (at - total.second > SECOND) {
+		total.second = at;
+		total.begun = 0;
+	}
+	if (total.begun++ < most) /* several processors may count one less: it is a limit and no account */
+		return true;
+	__sync_fetch_and_add(&total.sampled, 1);
+	return false;
+}
+
+static __always_inline void how_it_came(struct birth *b, struct now *now, u64 head, bool sent)
+{
+	struct gro *g = &now->gro[(head >> 8) % GRO_SLOTS];
+	struct call *c;
+	u32 tid;
+
+	if (sent) {
+		if (!in_process(now))
+			return;
+		tid = bpf_get_current_pid_tgid();
+		c = bpf_map_lookup_elem(&calls, &tid);
+		if (!c)
+			return;
+		c->life = b->note.life;
+		b->call_at = c->at;
+		b->call = c->nr;
+		b->fd = c->fd;
+		b->route_at = c->route_at;
+		b->route_table = c->route_table;
+		b->route_error = c->route_error;
+		b->gateway = c->gateway;
+		b->neighbour_at = c->neighbour_at;
+		b->neighbour = c->neighbour;
+		__builtin_memcpy(b->route_device, c->route_device, sizeof(b->route_device));
+		return;
+	}
+	if (g->head == head) {
+		b->gro_at = g->at;
+		g->head = 0;
+	}
+	if (now->in_softirq) { /* it began with an interrupt for the first packet only */
+		b->softirq_at = now->softirq_at;
+		b->raised_at = now->softirq_raised_at;
+		b->irq_at = now->softirq_irq_at;
+		b->irq = now->softirq_irq;
+		now->softirq_at = now->softirq_raised_at = now->softirq_irq_at = 0;
+	}
+}
+
+/* Begins a life, where the filter takes the packet. Returns its number, or 0. */
+static __always_inline u64 begin(void *ctx, struct sk_buff___bc *skb, u64 head, u16 what, bool sent, struct now *now)
+{
+	struct net_device___bc *dev = BPF_CORE_READ(skb, dev);
+	u32 zero = 0, net = dev ? net_of_device(dev) : 0;
+	struct header *h = bpf_map_lookup_elem(&headers, &zero);
+	struct life l = {.what = what, .sent = sent};
+	struct sock___bc *sk;
+	struct owner *o;
+	struct birth *b;
+	u64 *left;
+
+	left = &now->left[(head >> 8) % GRO_SLOTS];
+	if (!h || (!sent && *left == head) || (only_net && net != only_net))
+		return 0;
+	*left = head;
+	if (!read_header(h, skb, sent) || !match(h))
+		return 0;
+	l.seen = bpf_ktime_get_ns();
+	if (!admitted(l.seen))
+		return 0;
+	*left = 0;
+	__sync_fetch_and_add(&total.lives, 1);
+	l.id = ++now->lives << 12 | (bpf_get_smp_processor_id() & 0xfff);
+	if (bpf_map_update_elem(&lives, &head, &l, BPF_ANY)) {
+		__sync_fetch_and_add(&total.full, 1);
+		return 0;
+	}
+	b = bpf_ringbuf_reserve(&notes, sizeof(*b), 0);
+	if (!b) {
+		bpf_map_delete_elem(&lives, &head);
+		return lost();
+	}
+	__builtin_memset(b, 0, sizeof(*b));
+	fill(&b->note, l.id, what, LIFE_BEGINS | (sent ? LIFE_SENT : 0), now);
+	b->note.net = net;
+	if (dev)
+		name_of_device(b->note.device, sizeof(b->note.device), dev);
+	if (sent) {
+		b->note.stack = bpf_get_stackid(ctx, &stacks, 0);
+		sk = BPF_CORE_READ(skb, sk);
+		o = sk && !in_process(now) ? owner_of(sk) : NULL;
+		if (o) {
+			b->note.tgid = o->tgid;
+			__builtin_memcpy(b->note.comm, o->comm, sizeof(b->note.comm));
+		}
+	}
+	how_it_came(b, now, head, sent);
+	b->length = h->length;
+	b->family = h->family;
+	b->segments = BPF_CORE_READ(shared(skb), gso_segs);
+	b->has = h->has;
+	__builtin_memcpy(b->bytes, h->bytes, BYTES);
+	give(b);
+	return l.id;
+}
+
+/* Goes on with a life. Ends it where that is asked. Returns its number. */
+static __always_inline u64 go_on(struct life *l, u64 head, u16 what, u16 how)
+{
+	u64 id = l->id;
+
+	l->what = what;
+	l->seen = bpf_ktime_get_ns();
+	if (how & LIFE_ENDS)
+		bpf_map_delete_elem(&lives, &head);
+	return id;
+}
+
+/* The same, with a note of which no more is to be told. */
+static __always_inline int tell(struct life *l, u64 head, u16 what, u16 how, struct now *now)
+{
+	u64 id = go_on(l, head, what, how);
+	struct note *n = reserve();
+
+	if (!n)
+		return lost();
+	fill(n, id, what, how, now);
+	give(n);
+	return 0;
+}
+
+#endif
