@@ -249,4 +249,20 @@ static __always_inline void fix_read_caps(struct bc_caps *o, const struct cred *
 	bpf_core_read(&o->ambient, 8, &c->cap_ambient);
 }
 
+/*
+ * A task whose fields are only read. For each pointer that is read through one that it
+ * trusts, a newer verifier searches all types of the kernel by name, which for the
+ * iterator of tasks was half of the time that it took to load. The cast gives a pointer
+ * that is not trusted; kernels before a35b9af4ec2c (6.2) have no such cast and no
+ * such search.
+ */
+void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
+
+static __always_inline struct task_struct *fix_plain_task(struct task_struct *t)
+{
+	if (bpf_rdonly_cast)
+		return bpf_rdonly_cast(t, bpf_core_type_id_kernel(struct task_struct));
+	return t;
+}
+
 #endif

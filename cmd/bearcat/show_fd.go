@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/table"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/task"
 	"github.com/spf13/cobra"
 )
@@ -30,62 +30,6 @@ type fdRow struct {
 	Tid  uint32   `json:"tid,omitempty"` // of a thread with descriptors of its own
 }
 
-// sockRow is a socket as JSON has it.
-type sockRow struct {
-	Family     string   `json:"family"`
-	Type       string   `json:"type"`
-	Proto      string   `json:"proto,omitempty"`
-	State      string   `json:"state,omitempty"`
-	Local      string   `json:"local,omitempty"`
-	LocalPort  uint16   `json:"local_port,omitempty"`
-	Remote     string   `json:"remote,omitempty"`
-	RemotePort uint16   `json:"remote_port,omitempty"`
-	Inode      uint64   `json:"inode,omitempty"`
-	Owners     []string `json:"owners,omitempty"`
-}
-
-func sockOf(s *event.Socket) *sockRow {
-	if s == nil {
-		return nil
-	}
-	return &sockRow{Family: s.Family, Type: s.Type, Proto: s.Proto, State: s.State, Local: s.Local, LocalPort: s.LocalPort, Remote: s.Remote, RemotePort: s.RemotePort}
-}
-
-// end writes one end of a socket.
-func (s *sockRow) end(addr string, port uint16) string {
-	if s.Family != "ipv4" && s.Family != "ipv6" {
-		return orDash(addr)
-	}
-	if addr == "" {
-		addr = "*"
-	}
-	if port == 0 {
-		return addr + ":*"
-	}
-	return net.JoinHostPort(addr, strconv.Itoa(int(port)))
-}
-
-func (s *sockRow) protocol() string {
-	if s.Proto != "" {
-		return s.Proto
-	}
-	return s.Type
-}
-
-func (s *sockRow) text() string {
-	t := s.Family + " " + s.protocol()
-	if s.State != "" {
-		t += " " + s.State
-	}
-	if s.Local != "" || s.LocalPort != 0 {
-		t += " " + s.end(s.Local, s.LocalPort)
-	}
-	if s.Remote != "" || s.RemotePort != 0 {
-		t += " -> " + s.end(s.Remote, s.RemotePort)
-	}
-	return t
-}
-
 func modeOf(f *task.File) string {
 	m := ""
 	if f.Read {
@@ -102,7 +46,7 @@ func holders(list []task.Holder, but uint32) []string {
 	var out []string
 	for _, h := range list {
 		if h.Proc.Pid != but {
-			out = append(out, fmt.Sprintf("%s[%d] fd %d", h.Proc.Comm, h.Proc.Pid, h.Num))
+			out = append(out, h.Proc.Comm+"["+decimal(h.Proc.Pid)+"] fd "+strconv.Itoa(int(h.Num)))
 		}
 	}
 	return out
@@ -145,16 +89,19 @@ the position.`,
 
 // files takes a snapshot with its open files, and those that a condition keeps.
 func files(f *taskFlags) (s *task.Snapshot, all, kept []task.File, err error) {
-	where, err := task.WhereFile(f.where)
+	where, err := task.WhereFile(f.fields)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if s, err = task.Take(strings.Contains(f.where, "args") || strings.Contains(f.where, "line")); err != nil {
+	if s, err = task.Take(asksArguments(f.fields)); err != nil {
 		return nil, nil, nil, err
 	}
 	if all, err = s.Files(); err != nil {
 		s.Close()
 		return nil, nil, nil, err
+	}
+	if where == nil {
+		return s, all, all, nil
 	}
 	for i := range all {
 		if where.File(&all[i]) {
@@ -183,92 +130,64 @@ func showFD(f *taskFlags, _ []string) (answer, error) {
 	defer s.Close()
 	out := &fdAnswer{Files: []fdRow{}}
 	out.Notes = s.Notes
-	pipes := map[string]task.Pipe{}
+	pipes := map[pipeKey]task.Pipe{}
 	for _, p := range task.Pipes(all) {
-		pipes[fmt.Sprint(p.Inode, p.Path)] = p
+		pipes[pipeKey{p.Inode, p.Path}] = p
 	}
 	t := host.Table{Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
+	if f.json {
+		t.Of = &out.Files
+	}
 	for i := range kept {
 		x := &kept[i]
 		if !f.wants(x) {
 			continue
 		}
-		r := fdRow{Pid: x.Key.Pid, Name: x.Proc.Comm, Num: x.FD.Num, Kind: x.FD.Kind.String(), Mode: modeOf(x), Path: x.FD.File.Path,
-			Deleted: x.FD.File.Deleted, Inode: x.FD.Inode(), Pos: x.Pos, Flags: x.Flags, Socket: sockOf(x.FD.Sock)}
-		if x.Tid != x.Key.Pid {
-			r.Tid = x.Tid
+		r, what := fdRowOf(x, pipes)
+		if f.json {
+			out.Files = append(out.Files, r)
 		}
-		what := r.Path
-		switch {
-		case r.Socket != nil:
-			what = r.Socket.text()
-		case x.FD.Kind == event.StdioPipe || x.FD.Kind == event.StdioFifo:
-			p := pipes[fmt.Sprint(x.FD.Inode(), x.FD.File.Path)]
-			what = strings.TrimSpace(fmt.Sprintf("%s [%d]", r.Path, r.Inode))
-			if x.Read {
-				r.Ends = append(r.Ends, holders(p.Writers, r.Pid)...)
-				what += " <- " + orDash(few(holders(p.Writers, r.Pid)))
-			}
-			if x.Write {
-				r.Ends = append(r.Ends, holders(p.Readers, r.Pid)...)
-				what += " -> " + orDash(few(holders(p.Readers, r.Pid)))
-			}
-		case r.Deleted:
-			what += " (deleted)"
+		if f.needsCells() {
+			t.Rows = append(t.Rows, []string{decimal(r.Pid), r.Name, strconv.Itoa(int(r.Num)), r.Kind, r.Mode, strconv.FormatInt(r.Pos, 10), orDash(what)})
 		}
-		out.Files = append(out.Files, r)
-		t.Rows = append(t.Rows, []string{decimal(r.Pid), r.Name, strconv.Itoa(int(r.Num)), r.Kind, r.Mode, strconv.FormatInt(r.Pos, 10), orDash(what)})
 	}
 	out.tables = []host.Table{t}
 	return out, nil
 }
 
-type socketAnswer struct {
-	taskAnswer
-	Sockets []sockRow `json:"sockets"`
+type pipeKey struct {
+	inode uint64
+	path  string
 }
 
-func socketNoun() *cobra.Command {
-	cmd, f := taskNoun("socket", "sockets and the processes that hold them",
-		`Lists sockets that processes hold, with both ends, the state and the owners.
-Those that nobody holds any more, such as connections in TIME_WAIT, are not
-among them.`,
-		"  bearcat show socket\n  bearcat show socket --listen\n  bearcat show socket --where 'fd.rport = 443' --json",
-		0, true, showSocket)
-	cmd.Flags().BoolVar(&f.listen, "listen", false, "those that wait for others: TCP in LISTEN, UDP without a peer, unix sockets with a name")
-	return cmd
-}
-
-func listens(s *event.Socket) bool {
-	switch s.Family {
-	case "ipv4", "ipv6":
-		return s.State == "listen" || s.Proto != "tcp" && s.LocalPort != 0 && s.RemotePort == 0
-	case "unix":
-		return s.Local != "" && s.Remote == ""
+// fdRowOf describes an open file, and what stands behind it.
+func fdRowOf(x *task.File, pipes map[pipeKey]task.Pipe) (r fdRow, what string) {
+	r = fdRow{Pid: x.Key.Pid, Name: x.Proc.Comm, Num: x.FD.Num, Kind: x.FD.Kind.String(), Mode: modeOf(x), Path: x.FD.File.Path,
+		Deleted: x.FD.File.Deleted, Inode: x.FD.Inode(), Pos: x.Pos, Flags: x.Flags, Socket: sockOf(x.FD.Sock)}
+	if x.Tid != x.Key.Pid {
+		r.Tid = x.Tid
 	}
-	return false
-}
-
-func showSocket(f *taskFlags, _ []string) (answer, error) {
-	s, all, kept, err := files(f)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	out := &socketAnswer{Sockets: []sockRow{}}
-	out.Notes = s.Notes
-	t := host.Table{Columns: []string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}}
-	for _, x := range task.Sockets(all, kept) {
-		if f.listen && !listens(x.Sock) {
-			continue
+	what = r.Path
+	switch {
+	case r.Socket != nil:
+		what = r.Socket.text()
+	case x.FD.Kind == event.StdioPipe || x.FD.Kind == event.StdioFifo:
+		p := pipes[pipeKey{x.FD.Inode(), x.FD.File.Path}]
+		what = strings.TrimSpace(fmt.Sprintf("%s [%d]", r.Path, r.Inode))
+		if x.Read {
+			list := holders(p.Writers, r.Pid)
+			r.Ends = append(r.Ends, list...)
+			what += " <- " + orDash(few(list))
 		}
-		r := *sockOf(x.Sock)
-		r.Inode, r.Owners = x.Inode, holders(x.Holders, 0)
-		out.Sockets = append(out.Sockets, r)
-		t.Rows = append(t.Rows, []string{r.Family, r.protocol(), orDash(r.State), r.end(r.Local, r.LocalPort), r.end(r.Remote, r.RemotePort), few(r.Owners)})
+		if x.Write {
+			list := holders(p.Readers, r.Pid)
+			r.Ends = append(r.Ends, list...)
+			what += " -> " + orDash(few(list))
+		}
+	case r.Deleted:
+		what += " (deleted)"
 	}
-	out.tables = []host.Table{t}
-	return out, nil
+	return r, what
 }
 
 // pipeRow is a pipe as JSON has it.
@@ -299,15 +218,15 @@ func showPipe(f *taskFlags, _ []string) (answer, error) {
 		return nil, err
 	}
 	defer s.Close()
-	wanted := map[string]bool{}
+	wanted := map[pipeKey]bool{}
 	for _, p := range task.Pipes(kept) {
-		wanted[fmt.Sprint(p.Inode, p.Path)] = true
+		wanted[pipeKey{p.Inode, p.Path}] = true
 	}
 	out := &pipeAnswer{Pipes: []pipeRow{}}
 	out.Notes = s.Notes
-	t := host.Table{Columns: []string{"PIPE", "WRITERS", "READERS"}}
+	t := host.Table{Of: &out.Pipes, Columns: []string{"PIPE", "WRITERS", "READERS"}}
 	for _, p := range task.Pipes(all) {
-		if !wanted[fmt.Sprint(p.Inode, p.Path)] {
+		if !wanted[pipeKey{p.Inode, p.Path}] {
 			continue
 		}
 		r := pipeRow{Inode: p.Inode, Path: p.Path, Writers: append([]string{}, holders(p.Writers, 0)...), Readers: append([]string{}, holders(p.Readers, 0)...)}
@@ -316,7 +235,7 @@ func showPipe(f *taskFlags, _ []string) (answer, error) {
 		if r.Path != "" {
 			name = r.Path
 		}
-		t.Rows = append(t.Rows, []string{name, orDash(few(r.Writers)), orDash(few(r.Readers))})
+		t.Rows = append(t.Rows, []string{name, table.List(r.Writers), table.List(r.Readers)})
 	}
 	out.tables = []host.Table{t}
 	return out, nil

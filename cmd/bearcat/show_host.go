@@ -1,23 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
-	"strings"
-	"text/tabwriter"
 
-	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
 	"github.com/spf13/cobra"
 )
-
-// answer is what a noun about the host gives.
-type answer interface {
-	Tables() []host.Table
-	Missing() host.Notes
-}
 
 // hostNouns are the nouns of bearcat show that are about the host as a whole.
 func hostNouns() []*cobra.Command {
@@ -27,7 +16,7 @@ func hostNouns() []*cobra.Command {
 where, and whether a later mount covers it.`,
 		"  bearcat show mount\n  bearcat show mount --ns 4242\n  bearcat show mount --ns all --json | jq '.mounts[] | select(.hidden)'",
 		0, func([]string) (answer, error) { return host.ReadMounts(ns) })
-	mount.Flags().StringVar(&ns, "ns", "", "of the mount `NAMESPACE` with this number, of the process with this pid, or of all")
+	mount.Flags().StringVar(&ns, "ns", "", "of a mount `NAMESPACE`: its number, a pid in it, or all")
 	return []*cobra.Command{
 		mount,
 		hostNoun("overlay [CONTAINER|MOUNTPOINT]", "overlays, and what one of them changed",
@@ -49,7 +38,7 @@ keeps.`,
 their instructions), where they are attached, which processes hold them and
 where they are pinned; and maps. Runs are counted while sysctl
 kernel.bpf_stats_enabled is 1.`,
-			"  bearcat show bpf\n  bearcat show bpf --json | jq '.programs[] | select(.held_by == [] and .pins == [])'",
+			"  bearcat show bpf\n  bearcat show bpf --json | jq '.programs[] | select(.held_by == [])'",
 			0, func([]string) (answer, error) { return host.ReadBPF() }),
 		hostNoun("queue", "where packets wait: rings, softnet, queueing disciplines, sockets",
 			`Lists the queues of this network namespace, from the network card to the
@@ -110,23 +99,7 @@ be written and run, code from no file, and files that were deleted or replaced.`
 
 // hostNoun builds a noun that takes up to most arguments.
 func hostNoun(use, short, long, example string, most int, read func(args []string) (answer, error)) *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long, Example: example,
-		Args: usageArgs(cobra.MaximumNArgs(most)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := read(args)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return writeHostJSON(cmd.OutOrStdout(), a)
-			}
-			return writeTables(cmd.OutOrStdout(), a.Tables(), a.Missing())
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
-	return cmd
+	return noun(&showFlags{}, use, short, long, example, most, read)
 }
 
 func first(args []string) string {
@@ -134,47 +107,4 @@ func first(args []string) string {
 		return ""
 	}
 	return args[0]
-}
-
-func writeHostJSON(w io.Writer, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("writing JSON: %w", err)
-	}
-	_, err = fmt.Fprintf(w, "%s\n", b)
-	return err
-}
-
-// writeTables writes tables one below the other and then what they lack.
-func writeTables(w io.Writer, tables []host.Table, notes host.Notes) error {
-	for i, t := range tables {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		if t.Title != "" {
-			fmt.Fprintln(w, termtext.String(t.Title))
-		}
-		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		if len(t.Columns) > 0 {
-			fmt.Fprintln(tw, strings.Join(t.Columns, "\t"))
-		}
-		for _, row := range t.Rows {
-			for j, cell := range row {
-				if j > 0 {
-					fmt.Fprint(tw, "\t")
-				}
-				fmt.Fprint(tw, termtext.String(cell))
-			}
-			fmt.Fprintln(tw)
-		}
-		if err := tw.Flush(); err != nil {
-			return err
-		}
-	}
-	for _, n := range notes {
-		if _, err := fmt.Fprintf(w, "note: %s\n", termtext.String(n)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

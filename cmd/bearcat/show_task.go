@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -15,10 +14,7 @@ import (
 
 // taskFlags are those of the nouns about processes and their files.
 type taskFlags struct {
-	where  string
-	wide   bool
-	json   bool
-	watch  time.Duration
+	showFlags
 	pid    uint32
 	path   string
 	only   string
@@ -32,47 +28,9 @@ func taskNouns() []*cobra.Command {
 
 // taskNoun builds a noun that takes up to most arguments; build makes its answer
 // from a snapshot.
-func taskNoun(use, short, long, example string, most int, where bool, build func(f *taskFlags, args []string) (answer, error)) (*cobra.Command, *taskFlags) {
-	f := &taskFlags{}
-	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long, Example: example,
-		Args: usageArgs(cobra.MaximumNArgs(most)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			for {
-				if err := showOnce(cmd.OutOrStdout(), f, args, build); err != nil {
-					return err
-				}
-				if f.watch <= 0 {
-					return nil
-				}
-				select {
-				case <-cmd.Context().Done():
-					return nil
-				case <-time.After(f.watch):
-				}
-				if !f.json {
-					fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n", time.Now().Format("15:04:05"))
-				}
-			}
-		},
-	}
-	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
-	cmd.Flags().DurationVar(&f.watch, "watch", 0, "print it again each `TIME`, such as 2s, until interrupted")
-	if where {
-		cmd.Flags().StringVar(&f.where, "where", "", "only those that satisfy a `CONDITION` in the rule language")
-	}
-	return cmd, f
-}
-
-func showOnce(w io.Writer, f *taskFlags, args []string, build func(*taskFlags, []string) (answer, error)) error {
-	a, err := build(f, args)
-	if err != nil {
-		return err
-	}
-	if f.json {
-		return writeHostJSON(w, a)
-	}
-	return writeTables(w, a.Tables(), a.Missing())
+func taskNoun(use, short, long, example string, most int, rules bool, build func(f *taskFlags, args []string) (answer, error)) (*cobra.Command, *taskFlags) {
+	f := &taskFlags{showFlags: showFlags{rules: rules}}
+	return noun(&f.showFlags, use, short, long, example, most, func(args []string) (answer, error) { return build(f, args) }), f
 }
 
 // taskAnswer is what a noun about processes gives: what is printed as JSON and the
@@ -147,6 +105,14 @@ func (r *procRow) program() string {
 	return orDash(r.Exe)
 }
 
+// startSeconds is what processes are sorted by: their start as text is an hour or a day.
+func (r *procRow) startSeconds() float64 {
+	if r.Start == nil {
+		return 0
+	}
+	return float64(r.Start.UnixNano()) / 1e9
+}
+
 func (r *procRow) started() string {
 	if r.Start == nil {
 		return "-"
@@ -184,19 +150,18 @@ type procAnswer struct {
 }
 
 func procNoun() *cobra.Command {
-	cmd, f := taskNoun("proc [PID]", "processes, from the kernel's list of tasks",
+	cmd, _ := taskNoun("proc [PID]", "processes, from the kernel's list of tasks",
 		`Lists the processes that run, or all that is known of one: from the kernel's
 own list, which a process cannot leave by covering its folder in /proc.
 PROGRAM is the file that really runs, whatever the process calls itself. USER
 has uid>euid where they differ. --wide adds control group and arguments.`,
 		"  bearcat show proc\n  bearcat show proc 4242\n  bearcat show proc --where 'proc.exepath startswith /tmp/' --json",
 		1, true, showProc)
-	cmd.Flags().BoolVar(&f.wide, "wide", false, "more columns")
 	return cmd
 }
 
 func showProc(f *taskFlags, args []string) (answer, error) {
-	where, err := task.WhereProcess(f.where)
+	where, err := task.WhereProcess(f.fields)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +169,8 @@ func showProc(f *taskFlags, args []string) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := task.Take(f.wide || f.json || len(args) > 0 || strings.Contains(f.where, "args") || strings.Contains(f.where, "line"))
+	argv := f.view.Wide || f.view.Uses("ARGUMENTS")
+	s, err := task.Take(argv || f.json || len(args) > 0 || asksArguments(f.fields))
 	if err != nil {
 		return nil, err
 	}
@@ -214,24 +180,29 @@ func showProc(f *taskFlags, args []string) (answer, error) {
 	}
 	out := &procAnswer{Processes: []procRow{}}
 	out.Notes = s.Notes
-	t := host.Table{Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM"}}
-	if f.wide {
-		t.Columns = append(t.Columns, "CGROUP", "ARGUMENTS")
-	}
+	t := host.Table{Of: &out.Processes, More: 2, Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM", "CGROUP", "ARGUMENTS"}}
+	var started []float64
 	for _, p := range s.Processes() {
 		if !where.Process(p) {
 			continue
 		}
 		r := rowOf(p)
 		out.Processes = append(out.Processes, r)
-		row := []string{decimal(r.Pid), decimal(r.PPid), r.user(), r.started(), orDash(r.Tty), orDash(r.Container), r.Name, r.program()}
-		if f.wide {
-			row = append(row, orDash(r.Cgroup), strings.Join(r.Args, " "))
+		row := []string{decimal(r.Pid), decimal(r.PPid), r.user(), r.started(), orDash(r.Tty), orDash(r.Container), r.Name, r.program(), orDash(r.Cgroup)}
+		if argv {
+			row = append(row, orDash(strings.Join(r.Args, " ")))
 		}
 		t.Rows = append(t.Rows, row)
+		started = append(started, r.startSeconds())
 	}
+	t.Exact = map[string][]float64{"STARTED": started}
 	out.tables = []host.Table{t}
 	return out, nil
+}
+
+// asksArguments tells whether a condition may need what is only in a process's memory.
+func asksArguments(condition string) bool {
+	return strings.Contains(condition, "args") || strings.Contains(condition, "line")
 }
 
 // onePage tells all of one process.
@@ -310,11 +281,13 @@ func showTree(f *taskFlags, args []string) (answer, error) {
 	out := &procAnswer{Processes: []procRow{}}
 	out.Notes = s.Notes
 	kids := task.Children(s.Processes())
-	t := host.Table{Columns: []string{"TREE", "USER", "STARTED", "CONTAINER", "PROGRAM"}}
+	var started []float64
+	t := host.Table{Of: &out.Processes, Columns: []string{"TREE", "USER", "STARTED", "CONTAINER", "PROGRAM"}}
 	var draw func(p *event.Process, lead, last string)
 	draw = func(p *event.Process, lead, last string) {
 		r := rowOf(p)
 		out.Processes = append(out.Processes, r)
+		started = append(started, r.startSeconds())
 		t.Rows = append(t.Rows, []string{lead + last + r.Name + "[" + decimal(r.Pid) + "]", r.user(), r.started(), orDash(r.Container), r.program()})
 		switch last {
 		case "├─":
@@ -342,6 +315,7 @@ func showTree(f *taskFlags, args []string) (answer, error) {
 	for _, p := range roots {
 		draw(p, "", "")
 	}
+	t.Exact = map[string][]float64{"STARTED": started}
 	out.tables = []host.Table{t}
 	return out, nil
 }

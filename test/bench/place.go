@@ -73,14 +73,20 @@ func (p *Place) hold(ctx context.Context, n int) (release func(), err error) {
 	if n == 0 {
 		return func() {}, nil
 	}
-	cmd := exec.CommandContext(ctx, p.Tools.Load, "hold", strconv.Itoa(n))
+	return p.keep(ctx, "hold", n)
+}
+
+// keep has the load generator make n objects of a kind and keep them, and returns a
+// function that takes them away.
+func (p *Place) keep(ctx context.Context, kind string, n int) (release func(), err error) {
+	cmd := exec.CommandContext(ctx, p.Tools.Load, kind, strconv.Itoa(n))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("keeping %d processes: %w", n, err)
+		return nil, fmt.Errorf("keeping %d objects (%s): %w", n, kind, err)
 	}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("keeping %d processes: %w", n, err)
+		return nil, fmt.Errorf("keeping %d objects (%s): %w", n, kind, err)
 	}
 	release = func() {
 		cmd.Process.Kill()
@@ -89,7 +95,7 @@ func (p *Place) hold(ctx context.Context, n int) (release func(), err error) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if strings.TrimSpace(line) != "holding" {
 		release()
-		return nil, fmt.Errorf("keeping %d processes: the load generator said %q (%w)", n, line, err)
+		return nil, fmt.Errorf("keeping %d objects (%s): the load generator said %q (%w)", n, kind, line, err)
 	}
 	return release, nil
 }

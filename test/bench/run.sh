@@ -8,6 +8,7 @@
 #   run.sh storm   memory of the agent while everything happens at once, for a minute
 #   run.sh fw      what a packet costs in the firewall, beside xdp-filter if installed
 #   run.sh observe  what observers cost the work that they look at
+#   run.sh show    how long it takes to look at many processes, files and sockets
 #   run.sh micro   the packages' own benchmarks
 #   run.sh all     all of these (the default)
 #   run.sh docs    put the results into docs/benchmarks.md
@@ -106,6 +107,13 @@ section_observe() {
 	in_guest 30m "$counted" observe -pairs "$pairs" -out "$PWD/$out/observe"
 }
 
+section_show() {
+	say "show: 10,000 processes, then 100,000 open files, then 50,000 sockets, on this kernel, as root"
+	# its sockets are in a network namespace of their own
+	unshare -n sh -ec 'ip link set lo up; exec "$@"' sh \
+		$out/bench show -rounds "$pairs" -bearcat $out/bearcat -tools $out -out $out/show
+}
+
 section_micro() {
 	say "micro: the packages' own benchmarks"
 	$out/bench micro -out $out/micro
@@ -113,7 +121,7 @@ section_micro() {
 
 section=${1:-all}
 case $section in
-exec | peers | idle | flood | storm | fw | observe | micro)
+exec | peers | idle | flood | storm | fw | observe | show | micro)
 	build
 	("section_$section")
 	;;
@@ -131,9 +139,9 @@ all)
 		wait $peers || failed="$failed peers"
 		trap - INT TERM
 		cat $out/peers.log
-		rest="idle flood storm fw observe micro"
+		rest="idle flood storm fw observe show micro"
 	else
-		rest="exec peers idle flood storm fw observe micro"
+		rest="exec peers idle flood storm fw observe show micro"
 	fi
 	for s in $rest; do
 		("section_$s") || failed="$failed $s"

@@ -37,6 +37,8 @@ type parser struct {
 	pos   int
 	depth int
 	scope scope
+	// columns: a word without dots is a field too, and never a macro.
+	columns bool
 	// diags are mistakes after which the parse can go on.
 	diags []ast.Diag
 }
@@ -45,7 +47,10 @@ type parser struct {
 // does that. The diagnostics hold every mistake found; the expression is nil
 // where the syntax is wrong.
 func parseCondition(text *ast.Text, sc scope) (ast.Expr, []ast.Diag) {
-	p := &parser{text: text, s: text.Value, scope: sc}
+	return parse(&parser{text: text, s: text.Value, scope: sc})
+}
+
+func parse(p *parser) (ast.Expr, []ast.Diag) {
 	if len(p.s) > maxCondition {
 		return nil, []ast.Diag{ast.NewDiag(ast.Error, ast.CodeLimit, p.span(0, 1),
 			"the condition is longer than %d bytes: split it into macros", maxCondition)}
@@ -285,6 +290,9 @@ func (p *parser) operand(argument bool) (*ast.Operand, *syntaxError) {
 		}
 		if p.pos < len(p.s) && p.s[p.pos] == '(' && name != "not" && name != "and" && name != "or" {
 			return nil, p.fail(from, p.pos, "unknown function %s: %s", name, hint(name, ast.FuncNames(), "see the list of functions"))
+		}
+		if p.columns && name != "not" && name != "and" && name != "or" {
+			return &ast.Operand{Name: name, At: p.span(from, p.pos)}, nil
 		}
 		p.pos = from
 	}

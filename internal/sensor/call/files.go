@@ -53,31 +53,56 @@ func ListFiles(t *kernel.Transport, fn func(OpenFile)) error {
 		return fmt.Errorf("opening the iterator of files: %w", err)
 	}
 	defer func() { _ = rd.Close() }()
-	raw, err := io.ReadAll(rd)
-	if err != nil {
-		return fmt.Errorf("reading the iterator of files: %w", err)
-	}
-	return decodeFiles(raw, fn)
+	return streamFiles(rd, fn)
 }
 
-// decodeFiles takes the iterator's records apart.
-func decodeFiles(raw []byte, fn func(OpenFile)) error {
+// streamFiles decodes the iterator's records as they are read: there may be millions.
+func streamFiles(rd io.Reader, fn func(OpenFile)) error {
 	d := newDecoder()
-	for len(raw) > 0 {
+	const most = 1 << 18 // several times what one record can have
+	buf := make([]byte, 0, most)
+	for {
+		n, err := rd.Read(buf[len(buf):most])
+		buf = buf[:len(buf)+n]
+		rest, bad := decodeFiles(&d, buf, fn)
+		if bad == nil && (len(rest) == most || err == io.EOF && len(rest) > 0) {
+			bad = fmt.Errorf("decoding the list of files: %d bytes are left, which are no record", len(rest))
+		}
+		switch {
+		case bad != nil:
+			return bad
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading the iterator of files: %w", err)
+		}
+		buf = append(buf[:0], rest...)
+	}
+}
+
+// decodeFiles takes whole records apart, and returns what is left behind the last.
+func decodeFiles(d *decoder, raw []byte, fn func(OpenFile)) (rest []byte, err error) {
+	for {
 		var h filesBcListed
-		if !sensor.Fixed(raw, &h) || int(h.Len) < int(unsafe.Sizeof(h)) || uint64(h.Len) > uint64(len(raw)) {
-			return fmt.Errorf("decoding the list of files: %d bytes are left, which are no record", len(raw))
+		if !sensor.Fixed(raw, &h) {
+			return raw, nil
+		}
+		if int(h.Len) < int(unsafe.Sizeof(h)) {
+			return nil, fmt.Errorf("decoding the list of files: a record of %d bytes, which is too short", h.Len)
+		}
+		if uint64(h.Len) > uint64(len(raw)) {
+			return raw, nil
 		}
 		body := raw[unsafe.Sizeof(h):h.Len]
 		raw = raw[h.Len:]
 		var sec progBcSec
 		if !sensor.Fixed(body, &sec) || sec.Tag != secFD || uint64(sec.Len) > uint64(len(body))-uint64(unsafe.Sizeof(sec)) {
-			return fmt.Errorf("decoding the list of files: descriptor of process %d has no section", h.Key.Pid)
+			return nil, fmt.Errorf("decoding the list of files: descriptor of process %d has no section", h.Key.Pid)
 		}
 		body = body[unsafe.Sizeof(sec):][:sec.Len]
 		fd, _, err := d.fd(body)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var o progBcFd
 		sensor.Fixed(body, &o)
@@ -86,5 +111,4 @@ func decodeFiles(raw []byte, fn func(OpenFile)) error {
 			Read: o.Fmode&fmodeRead != 0, Write: o.Fmode&fmodeWrite != 0,
 		})
 	}
-	return nil
 }

@@ -296,7 +296,10 @@ int bc_tasks(struct bpf_iter__task *ctx)
 	struct mm_struct *mm;
 	struct bc_exec *e;
 
-	if (!t || t->pid != t->tgid)
+	if (!t)
+		return 0;
+	t = fix_plain_task(t);
+	if (t->pid != t->tgid)
 		return 0;
 	/* A zombie that its parent has not waited for is no process any more. */
 	if (t->signal->live.counter == 0)

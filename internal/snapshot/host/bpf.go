@@ -202,7 +202,7 @@ func (p *Program) note() string {
 
 // Tables gives programs and then maps.
 func (b *BPF) Tables() []Table {
-	progs := Table{Title: "programs", Columns: []string{"ID", "NAME", "TYPE", "UID", "ATTACHED", "HELD BY", "PINS", "MAPS", "RUNS", "RUN TIME", "HELPERS", "NOTE"}}
+	progs := Table{Title: "programs", Of: &b.Programs, Columns: []string{"ID", "NAME", "TYPE", "UID", "ATTACHED", "HELD BY", "PINS", "MAPS", "RUNS", "RUN TIME", "HELPERS", "NOTE"}}
 	for _, p := range b.Programs {
 		uid := "-"
 		if p.UID != nil {
@@ -212,11 +212,11 @@ func (b *BPF) Tables() []Table {
 		for _, m := range p.Maps {
 			maps = append(maps, decimal(m))
 		}
-		progs.Rows = append(progs.Rows, []string{decimal(p.ID), dash(p.Name), p.Type, uid, dash(strings.Join(p.Attached, ", ")), few(p.Held), dash(strings.Join(p.Pins, " ")), dash(strings.Join(maps, ",")), decimal(p.Runs), p.RunTime.String(), dash(strings.Join(p.Helpers, ",")), dash(p.note())})
+		progs.Rows = append(progs.Rows, []string{decimal(p.ID), dash(p.Name), p.Type, uid, dash(strings.Join(p.Attached, ", ")), names(p.Held), dash(strings.Join(p.Pins, " ")), dash(strings.Join(maps, ",")), decimal(p.Runs), p.RunTime.String(), dash(strings.Join(p.Helpers, ",")), dash(p.note())})
 	}
-	maps := Table{Title: "maps", Columns: []string{"ID", "NAME", "TYPE", "KEY", "VALUE", "MAX ENTRIES", "HELD BY", "PINS"}}
+	maps := Table{Title: "maps", Of: &b.Maps, Columns: []string{"ID", "NAME", "TYPE", "KEY", "VALUE", "MAX ENTRIES", "HELD BY", "PINS"}}
 	for _, m := range b.Maps {
-		maps.Rows = append(maps.Rows, []string{decimal(m.ID), dash(m.Name), m.Type, decimal(m.KeySize), decimal(m.ValueSize), decimal(m.MaxEntries), few(m.Held), dash(strings.Join(m.Pins, " "))})
+		maps.Rows = append(maps.Rows, []string{decimal(m.ID), dash(m.Name), m.Type, decimal(m.KeySize), decimal(m.ValueSize), decimal(m.MaxEntries), names(m.Held), dash(strings.Join(m.Pins, " "))})
 	}
 	return []Table{progs, maps}
 }

@@ -136,17 +136,12 @@ func interfaceName(index uint32) string {
 // which need no link.
 func (b *BPF) readDevices() {
 	const iflaXDP, xdpProgID = 43, 4
-	msgs, err := dump(unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg))
-	if err != nil {
-		b.Notes = append(b.Notes, fmt.Sprintf("XDP programs on interfaces are not known: %v", err))
-		return
-	}
-	for _, m := range msgs {
-		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg {
-			continue
+	err := dump(unix.NETLINK_ROUTE, unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg), func(typ uint16, data []byte) {
+		if typ != unix.RTM_NEWLINK || len(data) < unix.SizeofIfInfomsg {
+			return
 		}
-		index := native.Uint32(m.Data[4:])
-		for typ, value := range attributes(m.Data[unix.SizeofIfInfomsg:]) {
+		index := native.Uint32(data[4:])
+		for typ, value := range attributes(data[unix.SizeofIfInfomsg:]) {
 			if typ != iflaXDP {
 				continue
 			}
@@ -156,6 +151,9 @@ func (b *BPF) readDevices() {
 				}
 			}
 		}
+	})
+	if err != nil {
+		b.Notes = append(b.Notes, fmt.Sprintf("XDP programs on interfaces are not known: %v", err))
 	}
 }
 

@@ -182,7 +182,7 @@ func keyed(text, key string) *uint64 {
 
 // Tables gives one row for each group.
 func (c *Cgroups) Tables() []Table {
-	t := Table{Columns: []string{"HIERARCHY", "PATH", "ID", "PROCS", "TASKS", "TASKS MAX", "MEMORY", "MEMORY MAX", "CPU", "CPU MAX", "THROTTLED", "OOM", "NOTE"}}
+	t := Table{Of: &c.Cgroups, Columns: []string{"HIERARCHY", "PATH", "ID", "PROCS", "TASKS", "TASKS MAX", "MEMORY", "MEMORY MAX", "CPU", "CPU MAX", "THROTTLED", "OOM", "NOTE"}}
 	for _, g := range c.Cgroups {
 		note := ""
 		if g.Container != "" {

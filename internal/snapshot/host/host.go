@@ -14,15 +14,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/snapshot/table"
 )
 
-// Table is one part of a noun's answer as text: a row of cells for each object.
-// Cells hold text as the kernel gave it, which is not safe for a terminal.
-type Table struct {
-	Title   string
-	Columns []string
-	Rows    [][]string
-}
+// Table is one part of a noun's answer as text.
+type Table = table.Table
 
 // Notes are sentences on what an answer lacks.
 type Notes []string
@@ -80,21 +77,13 @@ type Process struct {
 
 func (p Process) String() string { return p.Name + "[" + strconv.Itoa(p.PID) + "]" }
 
-// few writes the first processes of a list and how many more there are.
-func few(list []Process) string {
-	const most = 3
-	var b strings.Builder
-	for i, p := range list {
-		if i == most {
-			b.WriteString(" +" + strconv.Itoa(len(list)-most))
-			break
-		}
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(p.String())
+// names makes a cell of processes.
+func names(list []Process) string {
+	parts := make([]string, 0, len(list))
+	for _, p := range list {
+		parts = append(parts, p.String())
 	}
-	return dash(b.String())
+	return table.List(parts)
 }
 
 func dash(s string) string {

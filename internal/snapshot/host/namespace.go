@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bearcat-hids/bearcat/internal/snapshot/table"
 	"golang.org/x/sys/unix"
 )
 
@@ -193,7 +194,7 @@ func related(f *os.File, request uintptr) uint64 {
 
 // Tables gives one row for each namespace.
 func (n *Namespaces) Tables() []Table {
-	t := Table{Columns: []string{"TYPE", "NS", "PROCESSES", "FIRST", "USER NS", "PARENT", "OWNER", "KEPT BY"}}
+	t := Table{Of: &n.Namespaces, Columns: []string{"TYPE", "NS", "PROCESSES", "FIRST", "USER NS", "PARENT", "OWNER", "KEPT BY"}}
 	for _, e := range n.Namespaces {
 		first, owner := "-", "-"
 		if len(e.Processes) > 0 {
@@ -203,10 +204,10 @@ func (n *Namespaces) Tables() []Table {
 			owner = "uid " + decimal(*e.OwnerUID)
 		}
 		kept := slices.Clone(e.Mounts)
-		if len(e.Descs) > 0 {
-			kept = append(kept, "descriptor of "+few(e.Descs))
+		for _, p := range e.Descs {
+			kept = append(kept, "descriptor of "+p.String())
 		}
-		t.Rows = append(t.Rows, []string{e.Type, decimal(e.Inode), decimal(len(e.Processes)), first, zeroDash(e.UserNS), zeroDash(e.Parent), owner, dash(strings.Join(kept, ", "))})
+		t.Rows = append(t.Rows, []string{e.Type, decimal(e.Inode), decimal(len(e.Processes)), first, zeroDash(e.UserNS), zeroDash(e.Parent), owner, table.List(kept)})
 	}
 	return []Table{t}
 }

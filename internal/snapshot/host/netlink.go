@@ -3,8 +3,6 @@ package host
 import (
 	"encoding/binary"
 	"iter"
-	"slices"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,12 +28,16 @@ func attributes(b []byte) iter.Seq2[uint16, []byte] {
 	}
 }
 
-// dump asks the kernel's routing socket for all objects of one kind. body is the
-// request's fixed part, such as a tcmsg.
-func dump(request uint16, body []byte) ([]syscall.NetlinkMessage, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+// dumper is how dump is called; tests put refusals in its place.
+type dumper func(protocol int, request uint16, body []byte, each func(typ uint16, data []byte)) error
+
+// dump asks the kernel, over netlink of one protocol, for all objects of one kind, and
+// calls each with every message of the answer. body is the request's fixed part, such
+// as a tcmsg. The data is each's only while it runs.
+func dump(protocol int, request uint16, body []byte, each func(typ uint16, data []byte)) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unix.Close(fd)
 	msg := make([]byte, unix.SizeofNlMsghdr, unix.SizeofNlMsghdr+len(body))
@@ -44,30 +46,42 @@ func dump(request uint16, body []byte) ([]syscall.NetlinkMessage, error) {
 	native.PutUint16(msg[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	native.PutUint32(msg[8:], 1)
 	if err := unix.Sendto(fd, append(msg, body...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, err
+		return err
 	}
-	var out []syscall.NetlinkMessage
 	buf := make([]byte, 1<<16)
 	for {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		msgs, err := syscall.ParseNetlinkMessage(slices.Clone(buf[:n]))
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range msgs {
-			switch m.Header.Type {
-			case unix.NLMSG_DONE:
-				return out, nil
-			case unix.NLMSG_ERROR:
-				if len(m.Data) < 4 {
-					return nil, unix.EBADMSG
-				}
-				return nil, unix.Errno(-int32(native.Uint32(m.Data)))
-			}
-			out = append(out, m)
+		done, err := messages(buf[:n], each)
+		if done || err != nil {
+			return err
 		}
 	}
+}
+
+// messages goes through what one read of a netlink socket gave. done is true behind the
+// answer's last message, which tells too whether the kernel gave up on the way.
+func messages(b []byte, each func(typ uint16, data []byte)) (done bool, err error) {
+	for len(b) >= unix.SizeofNlMsghdr {
+		n := int(native.Uint32(b))
+		if n < unix.SizeofNlMsghdr || n > len(b) {
+			return true, unix.EBADMSG
+		}
+		typ, data := native.Uint16(b[4:]), b[unix.SizeofNlMsghdr:n]
+		switch typ {
+		case unix.NLMSG_ERROR, unix.NLMSG_DONE:
+			if len(data) < 4 {
+				return true, unix.EBADMSG
+			}
+			if code := -int32(native.Uint32(data)); code > 0 {
+				return true, unix.Errno(code)
+			}
+			return true, nil
+		}
+		each(typ, data)
+		b = b[min((n+3)&^3, len(b)):]
+	}
+	return false, nil
 }

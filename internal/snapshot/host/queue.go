@@ -54,6 +54,7 @@ type SocketQueue struct {
 	Receive  uint64 `json:"receive"` // bytes; of a TCP listener: connections to accept
 	Send     uint64 `json:"send"`    // bytes
 	Drops    uint64 `json:"drops"`   // packets, of UDP
+	listens  bool   // a TCP listener
 }
 
 // Queues are the queues of this network namespace.
@@ -94,7 +95,11 @@ func ReadQueues() (*Queues, error) {
 		if err != nil {
 			continue // the protocol is not built in
 		}
-		out.Sockets = append(out.Sockets, parseSocketQueues(p, string(text))...)
+		for _, s := range parseSocketQueues(p, string(text)) {
+			if s.Receive+s.Send+s.Drops > 0 {
+				out.Sockets = append(out.Sockets, s)
+			}
+		}
 	}
 	return out, nil
 }
@@ -127,16 +132,13 @@ func parseSoftnet(text string) ([]Softnet, error) {
 func readQdiscs(names map[int]string) ([]Qdisc, error) {
 	out := []Qdisc{}
 	const tcmsg = 20
-	msgs, err := dump(unix.RTM_GETQDISC, make([]byte, tcmsg))
+	err := dump(unix.NETLINK_ROUTE, unix.RTM_GETQDISC, make([]byte, tcmsg), func(typ uint16, data []byte) {
+		if q, ok := parseQdisc(data, names); ok && typ == unix.RTM_NEWQDISC {
+			out = append(out, q)
+		}
+	})
 	if err != nil {
 		return out, fmt.Errorf("queueing disciplines are not known: %w", err)
-	}
-	for _, m := range msgs {
-		if m.Header.Type == unix.RTM_NEWQDISC {
-			if q, ok := parseQdisc(m.Data, names); ok {
-				out = append(out, q)
-			}
-		}
 	}
 	return out, nil
 }
@@ -212,19 +214,19 @@ func (q *Queues) readRings(interfaces []net.Interface) error {
 
 // Tables gives the queues in the order in which a packet that arrives meets them.
 func (q *Queues) Tables() []Table {
-	rings := Table{Title: "rings", Columns: []string{"INTERFACE", "RX", "RX MAX", "TX", "TX MAX"}}
+	rings := Table{Title: "rings", Of: &q.Rings, Columns: []string{"INTERFACE", "RX", "RX MAX", "TX", "TX MAX"}}
 	for _, r := range q.Rings {
 		rings.Rows = append(rings.Rows, []string{r.Interface, decimal(r.RX), decimal(r.RXMax), decimal(r.TX), decimal(r.TXMax)})
 	}
-	soft := Table{Title: "softnet", Columns: []string{"CPU", "PROCESSED", "DROPPED", "SQUEEZED", "RPS", "BACKLOG"}}
+	soft := Table{Title: "softnet", Of: &q.Softnet, Columns: []string{"CPU", "PROCESSED", "DROPPED", "SQUEEZED", "RPS", "BACKLOG"}}
 	for _, s := range q.Softnet {
 		soft.Rows = append(soft.Rows, []string{decimal(s.CPU), decimal(s.Processed), decimal(s.Dropped), decimal(s.Squeezed), decimal(s.RPS), decimal(s.Backlog)})
 	}
-	disc := Table{Title: "queueing disciplines", Columns: []string{"INTERFACE", "KIND", "HANDLE", "PARENT", "BYTES", "PACKETS", "QUEUED", "BACKLOG", "DROPPED", "REQUEUES", "OVER LIMITS"}}
+	disc := Table{Title: "queueing disciplines", Of: &q.Qdiscs, Columns: []string{"INTERFACE", "KIND", "HANDLE", "PARENT", "BYTES", "PACKETS", "QUEUED", "BACKLOG", "DROPPED", "REQUEUES", "OVER LIMITS"}}
 	for _, d := range q.Qdiscs {
 		disc.Rows = append(disc.Rows, []string{d.Interface, d.Kind, d.Handle, d.Parent, decimal(d.Bytes), decimal(d.Packets), decimal(d.Queued), size(uint64(d.Backlog)), decimal(d.Dropped), decimal(d.Requeues), decimal(d.Overlimit)})
 	}
-	sock := Table{Title: "sockets with queued data or drops", Columns: []string{"PROTOCOL", "LOCAL", "REMOTE", "RECEIVE", "SEND", "DROPS", "INODE"}}
+	sock := Table{Title: "sockets with queued data or drops", Of: &q.Sockets, Columns: []string{"PROTOCOL", "LOCAL", "REMOTE", "RECEIVE", "SEND", "DROPS", "INODE"}}
 	for _, s := range q.Sockets {
 		sock.Rows = append(sock.Rows, []string{s.Protocol, s.Local, s.Remote, decimal(s.Receive), decimal(s.Send), decimal(s.Drops), decimal(s.Inode)})
 	}

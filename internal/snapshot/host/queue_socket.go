@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// parseSocketQueues reads /proc/net/tcp and its like, and keeps sockets that have
-// something queued or dropped. Lines that are not understood are left out.
+// parseSocketQueues reads /proc/net/tcp and its like. Lines that are not understood
+// are left out.
 func parseSocketQueues(protocol, text string) []SocketQueue {
 	var out []SocketQueue
 	for l := range strings.Lines(text) {
@@ -30,9 +30,9 @@ func parseSocketQueues(protocol, text string) []SocketQueue {
 		if !strings.HasPrefix(protocol, "tcp") && len(f) > 12 {
 			s.Drops, _ = strconv.ParseUint(f[12], 10, 64)
 		}
-		if s.Send+s.Receive+s.Drops > 0 {
-			out = append(out, s)
-		}
+		const listen = "0A"
+		s.listens = strings.HasPrefix(protocol, "tcp") && f[3] == listen
+		out = append(out, s)
 	}
 	return out
 }

@@ -26,8 +26,15 @@ func TestParseSocketQueues(t *testing.T) {
 		"  12: 0100007F:0035 00000000:0000 07 00000000:00000300 00:00000000 00000000     0        0 4242 2 0000000000000000 9\n" +
 		"  13: 0100007F:0036 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4243 2 0000000000000000 0\n" +
 		"  14: broken\n"
-	want := []SocketQueue{{Protocol: "udp", Local: "127.0.0.1:53", Remote: "0.0.0.0:0", Inode: 4242, Receive: 0x300, Drops: 9}}
-	if d := cmp.Diff(want, parseSocketQueues("udp", text)); d != "" {
+	same := cmp.AllowUnexported(SocketQueue{})
+	idle := SocketQueue{Protocol: "udp", Local: "127.0.0.1:54", Remote: "0.0.0.0:0", Inode: 4243}
+	want := []SocketQueue{{Protocol: "udp", Local: "127.0.0.1:53", Remote: "0.0.0.0:0", Inode: 4242, Receive: 0x300, Drops: 9}, idle}
+	if d := cmp.Diff(want, parseSocketQueues("udp", text), same); d != "" {
+		t.Error(d)
+	}
+	const listener = "   0: 0100007F:0016 00000000:0000 0A 00000000:00000002 00:00000000 00000000     0        0 77 1 0000000000000000 100 0 0 10 0\n"
+	want = []SocketQueue{{Protocol: "tcp", Local: "127.0.0.1:22", Remote: "0.0.0.0:0", Inode: 77, Receive: 2, listens: true}}
+	if d := cmp.Diff(want, parseSocketQueues("tcp", listener), same); d != "" {
 		t.Error(d)
 	}
 	if a, ok := parseAddress("00000000000000000000000001000000:1F90"); !ok || a != "[::1]:8080" {
@@ -41,8 +48,8 @@ func FuzzQueues(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, b []byte) {
 		parseSoftnet(text)
 		for _, s := range parseSocketQueues("udp", text) {
-			if s.Send+s.Receive+s.Drops == 0 {
-				t.Errorf("an idle socket was kept: %+v", s)
+			if s.listens || s.Local == "" {
+				t.Errorf("a UDP socket that listens, or without an address: %+v", s)
 			}
 		}
 		if q, ok := parseQdisc(b, nil); ok && q.Interface == "" {

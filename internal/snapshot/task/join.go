@@ -2,9 +2,11 @@ package task
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
 )
 
 // Holder is a descriptor of a process.
@@ -18,6 +20,8 @@ type Socket struct {
 	Inode   uint64
 	Sock    *event.Socket
 	Holders []Holder
+	// State is what AddStates found, nil for none.
+	State *host.SocketState
 }
 
 // Sockets joins descriptors to sockets, in the order of family, protocol, ports and
@@ -45,12 +49,50 @@ func Sockets(all, kept []File) []Socket {
 		}
 		out[i].Holders = append(out[i].Holders, Holder{f.Proc, f.FD.Num})
 	}
-	slices.SortStableFunc(out, func(a, b Socket) int {
+	slices.SortFunc(out, func(a, b Socket) int {
 		x, y := a.Sock, b.Sock
 		return cmp.Or(cmp.Compare(x.Family, y.Family), cmp.Compare(x.Proto, y.Proto), cmp.Compare(x.LocalPort, y.LocalPort),
 			cmp.Compare(x.Local, y.Local), cmp.Compare(x.Remote, y.Remote), cmp.Compare(x.RemotePort, y.RemotePort), cmp.Compare(a.Inode, b.Inode))
 	})
 	return out
+}
+
+// AddStates asks the kernel for queues and more of sockets, once in each network
+// namespace that a process lives in, and says in Notes what it did not tell.
+func (s *Snapshot) AddStates(sockets []Socket) {
+	const most = 8 // processes to try, should some end meanwhile
+	spaces := map[uint64][]int{}
+	for _, p := range s.procs {
+		if p.NS != nil && p.NS.Net != 0 && len(spaces[uint64(p.NS.Net)]) < most {
+			spaces[uint64(p.NS.Net)] = append(spaces[uint64(p.NS.Net)], int(p.Pid))
+		}
+	}
+	states, notes := host.ReadSocketStates(spaces)
+	s.Notes = append(s.Notes, notes...)
+	without := 0
+	for i := range sockets {
+		x := &sockets[i]
+		var ns uint64
+		if n := x.Holders[0].Proc.NS; n != nil {
+			ns = uint64(n.Net)
+		}
+		if x.State = states.Of(x.Inode, ns); x.State == nil && hasState(x.Sock) {
+			without++
+		}
+	}
+	if without > 0 && len(notes) == 0 {
+		s.Notes = append(s.Notes, fmt.Sprintf("the queues of %d sockets are not known: they were closed meanwhile, or are in network namespaces that no process lives in", without))
+	}
+}
+
+// hasState reports whether the kernel has a socket in the lists that it tells queues from:
+// one of TCP or UDP is in them while it has a port.
+func hasState(s *event.Socket) bool {
+	switch s.Family {
+	case "ipv4", "ipv6":
+		return (s.Proto == "tcp" && s.State != "close" || s.Proto == "udp") && s.LocalPort != 0
+	}
+	return s.Family == "unix"
 }
 
 // Pipe is a pipe or a FIFO and who holds which end.

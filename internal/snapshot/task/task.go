@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
@@ -79,6 +80,11 @@ func Take(args bool) (*Snapshot, error) {
 // missing adds what /proc shows and the iterator did not: some kernels keep
 // processes out of it, such as the first one of a sandbox.
 func (s *Snapshot) missing(procfs *process.ProcFS) {
+	const initial = "pid:[4026531836]" // the kernel gives this number to the first one
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil && ns != initial {
+		s.Notes = append(s.Notes, "this is a pid namespace: only what is in it is listed, by its pids outside, and arguments are not known")
+		return
+	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		s.Notes = append(s.Notes, "/proc cannot be listed: "+err.Error())
@@ -117,7 +123,7 @@ type File struct {
 
 // Files lists the open files of all processes, in the order of pids and numbers.
 func (s *Snapshot) Files() ([]File, error) {
-	var out []File
+	out := make([]File, 0, openFiles())
 	err := call.ListFiles(s.transport, func(f call.OpenFile) {
 		p := s.table.ByPid(f.Key.Pid)
 		if p == nil || p.Start != f.Key.Start && !p.Seeded {
@@ -128,11 +134,29 @@ func (s *Snapshot) Files() ([]File, error) {
 	if err != nil {
 		return nil, errors.Join(err, errors.New("this kernel has no list of open files that can be had: look at /proc/PID/fd"))
 	}
-	slices.SortStableFunc(out, func(a, b File) int {
+	inOrder := func(a, b File) int {
 		if n := int(a.Key.Pid) - int(b.Key.Pid); n != 0 {
 			return n
 		}
 		return int(a.FD.Num) - int(b.FD.Num)
-	})
+	}
+	if !slices.IsSortedFunc(out, inOrder) {
+		slices.SortStableFunc(out, inOrder)
+	}
 	return out, nil
+}
+
+// openFiles guesses how many open files there are, by how many the kernel has handed out.
+func openFiles() int {
+	const least, most = 1 << 10, 1 << 20
+	text, err := os.ReadFile("/proc/sys/fs/file-nr")
+	if err != nil {
+		return least
+	}
+	first, _, _ := strings.Cut(string(text), "\t")
+	n, err := strconv.Atoi(first)
+	if err != nil {
+		return least
+	}
+	return min(max(n+n/8, least), most)
 }

@@ -5,9 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -86,6 +88,36 @@ func TestProcesses(t *testing.T) {
 		if after[pid] && !listed[pid] {
 			t.Errorf("process %d is in /proc and not in the list", pid)
 		}
+	}
+}
+
+// TestInsidePidNamespace takes a snapshot where /proc has other pids than the kernel's
+// list of tasks: each process is there once.
+func TestInsidePidNamespace(t *testing.T) {
+	guest.NeedKernel(t)
+	const inside = "BEARCAT_TEST_INSIDE"
+	if os.Getenv(inside) != "" {
+		for _, m := range [][2]string{{"none", "/"}, {"proc", "/proc"}} {
+			flags := map[string]uintptr{"none": unix.MS_REC | unix.MS_PRIVATE}[m[0]]
+			if err := unix.Mount(m[0], m[1], "proc", flags, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := Take(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if procs := s.Processes(); len(procs) != 1 || procs[0].NSPid != 1 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "this is a pid namespace") {
+			t.Errorf("%d processes, the first %+v; notes %q", len(procs), procs[0], s.Notes)
+		}
+		return
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestInsidePidNamespace$", "-test.v")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Errorf("inside: %v: %s", err, out)
 	}
 }
 
@@ -225,5 +257,74 @@ func TestCoveredProcess(t *testing.T) {
 	}
 	if !slices.ContainsFunc(all, func(f File) bool { return f.Key.Pid == p.Pid && f.Proc == p }) {
 		t.Error("the covered process has no open files")
+	}
+}
+
+// TestSocketStates finds the queues of sockets in this network namespace, and in one
+// that another process lives in.
+func TestSocketStates(t *testing.T) {
+	guest.NeedKernel(t)
+	spaces := map[uint16]uint64{} // by port
+	listen := func() {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		var st unix.Stat_t
+		if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+			t.Fatal(err)
+		}
+		spaces[uint16(l.Addr().(*net.TCPAddr).Port)] = st.Ino
+	}
+	runtime.LockOSThread() // never unlocked: the thread ends with the test, and its namespace
+	listen()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Fatalf("ip: %v: %s", err, out)
+	}
+	sleeper(t)            // it lives there
+	for len(spaces) < 2 { // both may have the same port
+		listen()
+	}
+	s := take(t, false)
+	all, err := s.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := Sockets(all, all)
+	s.AddStates(sockets)
+	found := map[uint16]int{}
+	for _, x := range sockets {
+		port := x.Sock.LocalPort
+		if x.Sock.State == "established" {
+			port = x.Sock.RemotePort
+		}
+		ns := spaces[port]
+		if x.Holders[0].Proc.Pid != uint32(os.Getpid()) || x.Sock.Proto != "tcp" || ns == 0 {
+			continue
+		}
+		found[port]++
+		if x.State == nil || x.State.NetNS != ns {
+			t.Fatalf("socket %+v has the state %+v, want one in namespace %d; notes %q", x.Sock, x.State, ns, s.Notes)
+		}
+		if b := x.State.Backlog; x.Sock.State == "listen" && (b == nil || b.Waiting != 1) {
+			t.Errorf("%+v waits for the listener, want 1", b)
+		}
+		if tcp := x.State.TCP; x.Sock.State == "established" && (tcp == nil || tcp.RTT == 0 || tcp.Retransmitted != 0) {
+			t.Errorf("the connection measured %+v", tcp)
+		}
+	}
+	for port := range spaces { // the end that waits has no descriptor
+		if found[port] != 2 {
+			t.Errorf("%d sockets of port %d, want 2", found[port], port)
+		}
 	}
 }

@@ -7,8 +7,10 @@
 //   load connect N        connect to a loopback listener and close, N times
 //   load script FILE N    run FILE with /bin/sh, N times
 //   load hold N           keep N sleeping processes until killed
+//   load files N          keep N open files, a thousand in a process
+//   load sockets N        keep N TCP sockets, each two of them connected
 //
-// All but hold print one line: the name, N, and nanoseconds per operation.
+// All but the last three print one line: the name, N, and nanoseconds per operation.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -174,9 +176,72 @@ static __attribute__((noreturn)) void hold(long n)
 		pause();
 }
 
+static void keep_files(long n)
+{
+	for (long i = 0; i < n; i++)
+		if (open("/proc/self/exe", O_RDONLY) < 0)
+			die("opening a file");
+}
+
+static void keep_sockets(long n)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	socklen_t len = sizeof(a);
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (l < 0 || bind(l, (void *)&a, sizeof(a)) || listen(l, 8) || getsockname(l, (void *)&a, &len))
+		die("listening on loopback");
+	for (long i = 0; i < n; i += 2) {
+		int s = socket(AF_INET, SOCK_STREAM, 0);
+
+		if (s < 0 || connect(s, (void *)&a, sizeof(a)) || accept(l, NULL, NULL) < 0)
+			die("connecting to loopback");
+	}
+	close(l);
+}
+
+// spread has children make and keep n objects, as many in each as its limit of open
+// files allows.
+static __attribute__((noreturn)) void spread(void (*keep)(long), long n)
+{
+	const long most = 1000;
+	long children = 0;
+	char c = 'x';
+	int p[2];
+
+	if (pipe(p))
+		die("making a pipe");
+	for (; n > 0; n -= most, children++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			die("forking");
+		if (pid)
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(p[0]);
+		keep(n < most ? n : most);
+		if (write(p[1], &c, 1) != 1)
+			die("telling the parent");
+		for (;;)
+			pause();
+	}
+	close(p[1]);
+	while (children--)
+		if (read(p[0], &c, 1) != 1) {
+			fprintf(stderr, "load: a child could not make what it was to keep\n");
+			exit(1);
+		}
+	printf("holding\n");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
 static void usage(void)
 {
-	fprintf(stderr, "usage: load exec|open|script FILE N, or load rw|getpid|connect|hold N\n");
+	fprintf(stderr, "usage: load exec|open|script FILE N, or load rw|getpid|connect|hold|files|sockets N\n");
 	exit(2);
 }
 
@@ -209,6 +274,10 @@ int main(int argc, char **argv)
 		ns = connects(n);
 	else if (!file && !strcmp(name, "hold"))
 		hold(n);
+	else if (!file && !strcmp(name, "files"))
+		spread(keep_files, n);
+	else if (!file && !strcmp(name, "sockets"))
+		spread(keep_sockets, n);
 	else
 		usage();
 	printf("%s %ld %.1f\n", name, n, ns / n);

@@ -8,6 +8,7 @@
 //	bench storm [flags]   the agent's memory while everything happens at once
 //	bench observe [flags] what observers cost the work that they look at
 //	bench fw    [flags]   what a packet costs in the firewall
+//	bench show  [flags]   how long it takes to look at a host that has much to show
 //	bench micro [flags]   the packages' own benchmarks
 //	bench docs  [flags]   put the results into docs/benchmarks.md
 package main
@@ -46,12 +47,12 @@ func main() {
 
 func dispatch(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"cost": cost, "idle": idle, "start": start, "flood": flood, "storm": storm, "fw": fw, "observe": observe, "micro": micro, "docs": docs,
+		"cost": cost, "idle": idle, "start": start, "flood": flood, "storm": storm, "fw": fw, "observe": observe, "show": show, "walk": walk, "micro": micro, "docs": docs,
 	}
 	if len(args) > 0 && commands[args[0]] != nil {
 		return commands[args[0]](ctx, args[1:])
 	}
-	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|flood|storm|fw|observe|micro|docs [flags]; -h after any of them lists its flags")
+	fmt.Fprintln(os.Stderr, "usage: bench cost|idle|start|flood|storm|fw|observe|show|micro|docs [flags]; -h after any of them lists its flags")
 	return errUsage
 }
 
@@ -256,6 +257,36 @@ func storm(ctx context.Context, args []string) error {
 	}
 	return c.finish(r)
 }
+
+func show(ctx context.Context, args []string) error {
+	c := newCommon("show")
+	c.needAgent()
+	o := bench.ShowOptions{Progress: os.Stderr}
+	c.set.IntVar(&o.Rounds, "rounds", 3, "`number` of rounds")
+	c.set.IntVar(&o.Processes, "processes", 10_000, "`number` of processes to look at")
+	c.set.IntVar(&o.Files, "files", 100_000, "`number` of open files to look at")
+	c.set.IntVar(&o.Sockets, "sockets", 50_000, "`number` of sockets to look at")
+	if err := c.parse(args); err != nil {
+		return err
+	}
+	if min(o.Rounds, o.Processes, o.Files, o.Sockets) < 1 {
+		return errors.New("-rounds, -processes, -files and -sockets must be at least 1")
+	}
+	place, err := bench.NewPlace(c.tools, c.bearcat)
+	if err != nil {
+		return err
+	}
+	defer place.Remove()
+	o.Place = place
+	r, err := bench.MeasureShow(ctx, o)
+	if err != nil {
+		return err
+	}
+	return c.finish(r)
+}
+
+// walk is one of the commands that show compares with.
+func walk(_ context.Context, _ []string) error { return bench.WalkProc(os.Stdout) }
 
 func observe(ctx context.Context, args []string) error {
 	c := newCommon("observe")

@@ -1,0 +1,268 @@
+// Package table is how snapshots are looked at: rows of cells, sorted by a column,
+// filtered by a condition in the rule language over the columns, and written for people.
+//
+// In come tables of cells with text as the kernel gave it, which is not safe for a
+// terminal; out goes text that is. Every noun of `bearcat show` gives its answer as such
+// tables, so that sorting, filtering and width are the same for all, and are here.
+package table
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
+)
+
+// None is the cell of a value that there is not.
+const None = "-"
+
+// separator stands between the parts of a cell that List made.
+const separator = "\x1f"
+
+// Table is one part of an answer: a row of cells for each object.
+type Table struct {
+	Title   string
+	Columns []string // none for a page of names and values
+	// Rows may be shorter than Columns: what is missing is None.
+	Rows [][]string
+	// More is how many columns, the last ones, are written only where all are wanted.
+	More int
+	// Of points to the slice that the rows are of, in their order, where there is such a
+	// one: it is sorted and filtered with them.
+	Of any
+	// Exact has numbers, one for each row, that a column is sorted by in place of its cells.
+	Exact map[string][]float64
+}
+
+// List makes a cell of several parts. Conditions look at each of them, and only the
+// first few are written where the table is not to be wide.
+func List(parts []string) string {
+	if len(parts) == 0 {
+		return None
+	}
+	return strings.Join(parts, separator)
+}
+
+// Key is a column's name in conditions: "MAX ENTRIES" is max_entries.
+func Key(column string) string {
+	words := strings.FieldsFunc(strings.ToLower(column), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	return strings.Join(words, "_")
+}
+
+// View says what to make of tables.
+type View struct {
+	// Where keeps the rows that satisfy it, Sort names a column to sort by, with a minus
+	// in front for the largest first. Both may be empty.
+	Where *Condition
+	Sort  string
+	// Wide has all columns written, and whole lines; else they end at Width characters
+	// where that is not 0.
+	Wide  bool
+	Width int
+}
+
+// Uses tells whether the view filters or sorts by one of some columns.
+func (v *View) Uses(columns ...string) bool {
+	for _, c := range columns {
+		if v.Sort != "" && Key(v.Sort) == Key(c) || v.Where.uses(Key(c)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Apply filters and sorts tables, and what they are of. A table without one of the
+// condition's columns loses its rows and is left out. Pages are not touched.
+func (v *View) Apply(tables []Table) ([]Table, error) {
+	keys := columnKeys(tables)
+	if err := v.Where.check(keys); err != nil {
+		return nil, err
+	}
+	if v.Sort != "" && !slices.Contains(keys, Key(v.Sort)) {
+		return nil, fmt.Errorf("there is no column %s to sort by: %s", strings.TrimPrefix(v.Sort, "-"), possible(Key(v.Sort), keys))
+	}
+	var out []Table
+	for _, t := range tables {
+		if len(t.Columns) == 0 {
+			out = append(out, t)
+			continue
+		}
+		fits := v.Where.on(t.Columns)
+		var order []int
+		for i, row := range t.Rows {
+			if fits != nil && fits(row) {
+				order = append(order, i)
+			}
+		}
+		if v.Sort != "" {
+			t.sort(order, v.Sort)
+		}
+		if v.Where != nil || v.Sort != "" {
+			if err := t.keep(order); err != nil {
+				return nil, err
+			}
+		}
+		if fits != nil {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// keep leaves only some rows, in an order of its own.
+func (t *Table) keep(order []int) error {
+	rows := make([][]string, len(order))
+	for i, from := range order {
+		rows[i] = t.Rows[from]
+	}
+	n := len(t.Rows)
+	t.Rows = rows
+	if t.Of == nil {
+		return nil
+	}
+	list := reflect.ValueOf(t.Of).Elem()
+	if list.Len() != n {
+		return fmt.Errorf("this table has %d rows for %d objects, which is a mistake of Bearcat: look at it without a filter and order", n, list.Len())
+	}
+	kept := reflect.MakeSlice(list.Type(), len(order), len(order))
+	for i, from := range order {
+		kept.Index(i).Set(list.Index(from))
+	}
+	list.Set(kept)
+	return nil
+}
+
+// columnKeys lists the columns of all tables, each once.
+func columnKeys(tables []Table) []string {
+	var keys []string
+	for _, t := range tables {
+		for _, c := range t.Columns {
+			if !slices.Contains(keys, Key(c)) {
+				keys = append(keys, Key(c))
+			}
+		}
+	}
+	return keys
+}
+
+// possible says which column may have been meant, and which there are.
+func possible(key string, keys []string) string {
+	if len(keys) == 0 {
+		return "this page has none"
+	}
+	all := "the columns are " + strings.Join(keys, ", ")
+	if near := event.Nearest(key, keys); near != "" {
+		return "did you mean " + near + "? " + strings.ToUpper(all[:1]) + all[1:]
+	}
+	return all
+}
+
+// Write writes tables one below the other.
+func (v *View) Write(w io.Writer, tables []Table) error {
+	out := bufio.NewWriterSize(w, 1<<16)
+	for i := range tables {
+		if i > 0 {
+			out.WriteByte('\n')
+		}
+		v.write(out, &tables[i])
+	}
+	return out.Flush()
+}
+
+// write writes one table. Errors stay in the writer until it is flushed.
+func (v *View) write(out *bufio.Writer, t *Table) {
+	if t.Title != "" {
+		out.WriteString(termtext.String(t.Title) + "\n")
+	}
+	shown := len(t.Columns)
+	if !v.Wide {
+		shown -= t.More
+	}
+	rows := t.Rows
+	if len(t.Columns) > 0 {
+		rows = append([][]string{t.Columns}, rows...)
+	}
+	var widths []int
+	cells := func(row []string) int {
+		if len(t.Columns) > 0 {
+			return shown
+		}
+		return len(row)
+	}
+	for _, row := range rows {
+		for j := range cells(row) {
+			if j == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[j] = max(widths[j], utf8.RuneCountInString(v.cell(row, j)))
+		}
+	}
+	var line []byte
+	for _, row := range rows {
+		line = line[:0]
+		n := cells(row)
+		for j := range n {
+			text := v.cell(row, j)
+			line = append(line, text...)
+			for fill := widths[j] + 2 - utf8.RuneCountInString(text); j < n-1 && fill > 0; fill-- {
+				line = append(line, ' ')
+			}
+		}
+		out.Write(v.cut(line))
+		out.WriteByte('\n')
+	}
+}
+
+// cell is the text of a cell, made safe.
+func (v *View) cell(row []string, j int) string {
+	if j >= len(row) {
+		return None
+	}
+	if plainText(row[j]) {
+		return row[j]
+	}
+	if strings.Contains(row[j], separator) {
+		parts := strings.Split(row[j], separator)
+		const few = 3
+		more := ""
+		if !v.Wide && len(parts) > few {
+			more = fmt.Sprintf(" and %d more", len(parts)-few)
+			parts = parts[:few]
+		}
+		return termtext.String(strings.Join(parts, ", ")) + more
+	}
+	return termtext.String(row[j])
+}
+
+// plainText tells whether s is shown as it is: most cells are, and there may be millions.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// cut ends a line at the view's width.
+func (v *View) cut(line []byte) []byte {
+	if v.Wide || v.Width <= 0 || len(line) <= v.Width {
+		return line
+	}
+	n := 0
+	last := 0 // where the last character that fits begins
+	for i := range string(line) {
+		if n == v.Width {
+			return append(line[:last], "…"...)
+		}
+		last = i
+		n++
+	}
+	return line
+}
