@@ -11,7 +11,6 @@
  * conditions hold decides. A policy is the content of one slot of the outer
  * maps; a packet reads the slot's number once, so it sees one policy only.
  */
-#include "parse.h"
 #include "match.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -31,20 +30,16 @@ struct {
 	.values = { [0] = &fw_match },
 };
 
-#define SETUP                                                                                                \
-	u32 zero = 0, slot;                                                                                  \
-	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);                                            \
-	struct fw_control *c = bpf_map_lookup_elem(&control, &zero);                                         \
-	struct fw_config *config;                                                                            \
-	if (!f || !c)                                                                                        \
-		return XDP_PASS
-
 SEC("xdp")
 int fw_match(struct xdp_md *ctx)
 {
-	u32 said;
+	u32 zero = 0, slot, said;
+	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);
+	struct fw_control *c = bpf_map_lookup_elem(&control, &zero);
+	struct fw_config *config;
 
-	SETUP;
+	if (!f || !c)
+		return XDP_PASS;
 	slot = f->slot;
 	config = bpf_map_lookup_elem(&configs, &slot);
 	if (!config)
@@ -71,16 +66,24 @@ READ(read_extension, parse_extension(f, data, end))
 static __always_inline int read_frame(struct xdp_md *ctx, struct fw_frame *f)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	int reason = parse(f, data, end);
+	int reason = parse(ctx, f, data, end);
 
 	if (reason != R_RULE)
 		return reason;
 	if (f->family == 6 && is_extension(f->proto)) {
+		struct fw_frame *kept = keep(ctx, f);
+
+		if (!kept)
+			return R_ENGINE;
 		for (int i = 0; i < MAX_EXT && is_extension(f->proto) && f->frag != FRAG_LATER; i++) {
 			reason = read_extension(ctx);
 			if (reason != R_RULE)
 				return reason;
+			f->proto = kept->proto;
+			f->frag = kept->frag;
 		}
+		f->off = kept->off;
+		f->left = kept->left;
 		if (is_extension(f->proto) && f->frag != FRAG_LATER)
 			return R_MANY_EXT;
 	}
@@ -117,20 +120,23 @@ SEC("xdp")
 int fw_entry(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	u32 *now, said;
+	struct fw_frame frame = {}, *f = &frame;
+	u32 zero = 0, slot, *now, said;
+	struct fw_control *c = bpf_map_lookup_elem(&control, &zero);
+	struct fw_config *config;
 
-	SETUP;
 	now = bpf_map_lookup_elem(&active, &zero);
-	if (!now)
+	if (!c || !now)
 		return XDP_PASS;
 	slot = *(volatile u32 *)now & 1;
 	config = bpf_map_lookup_elem(&configs, &slot);
 	if (!config)
 		return XDP_PASS;
-	__builtin_memset(f, 0, sizeof(*f));
+	/* In memory, as one piece: fields that the compiler gives places of their own take more
+	 * of the stack, which the functions below need some of too. */
+	asm volatile("" : : "r"(f) : "memory");
 	f->slot = slot;
-	f->device = ctx->ingress_ifindex;
-	f->length = has_frags ? bpf_xdp_get_buff_len(ctx) : end - data;
+	f->length = has_frags && config->lengths ? bpf_xdp_get_buff_len(ctx) : end - data;
 	said = judge(ctx, f, c, config);
 	if (said == ON) {
 		bpf_tail_call(ctx, &again, 0);

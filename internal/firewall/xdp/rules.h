@@ -60,11 +60,10 @@ static __always_inline void ban(struct xdp_md *ctx, struct fw_frame *f, struct f
 	ban_source(ctx, c, &k, r->ban_ns, r->grow, r->counter);
 }
 
-/* What a rule that holds does: 0 to go on, 1 pass, 2 drop. */
-static __always_inline int apply(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c,
-				 u32 dry)
+/* Counts a frame for which a rule holds. */
+static __always_inline struct fw_count *count(struct fw_frame *f, struct fw_rule *r)
 {
-	u32 counter = r->counter, drops = r->action == A_DROP;
+	u32 counter = r->counter;
 	struct fw_count *n = bpf_map_lookup_elem(&counters, &counter);
 
 	if (n) {
@@ -72,6 +71,16 @@ static __always_inline int apply(struct xdp_md *ctx, struct fw_frame *f, struct 
 		n->bytes += f->length;
 	}
 	f->rule = counter;
+	return n;
+}
+
+/* What a rule that holds does: 0 to go on, 1 pass, 2 drop. */
+static __always_inline int apply(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c,
+				 u32 dry)
+{
+	u32 drops = r->action == A_DROP;
+	struct fw_count *n = count(f, r);
+
 	if (r->action == A_LIMIT)
 		drops = over(f, r, c->seed);
 	if (drops) {
@@ -86,6 +95,13 @@ static __always_inline int apply(struct xdp_md *ctx, struct fw_frame *f, struct 
 	return r->action == A_PASS && !r->monitor;
 }
 
+static __always_inline struct fw_rule *rule_at(u32 slot, u32 rule)
+{
+	u32 key = slot * MAX_RULES + rule;
+
+	return bpf_map_lookup_elem(&rules, &key);
+}
+
 /* One candidate: 0 to go on, 1 pass, 2 drop. A function of its own, which the
  * verifier looks at once and not at each step. */
 __noinline int consider(struct xdp_md *ctx, u32 rule)
@@ -95,17 +111,13 @@ __noinline int consider(struct xdp_md *ctx, u32 rule)
 	struct fw_control *c = bpf_map_lookup_elem(&control, &zero);
 	struct fw_config *config;
 	struct fw_rule *r;
-	void *list;
 
 	if (!f || !c)
 		return 2;
 	slot = f->slot;
 	config = bpf_map_lookup_elem(&configs, &slot);
-	list = bpf_map_lookup_elem(&rules, &slot);
-	if (!list || !config)
-		return 2;
-	r = bpf_map_lookup_elem(list, &rule);
-	if (!r)
+	r = rule_at(slot, rule);
+	if (!r || !config)
 		return 2;
 	return holds(ctx, f, r) ? apply(ctx, f, r, c, config->monitor) : 0;
 }

@@ -15,8 +15,13 @@ struct row {
 struct trie_block {
 	u32 entry[256];
 };
-struct port_table {
-	u32 row[65536];
+/* what each value of 16 bits leads to: a row, or of addresses a block of the trie */
+struct flat {
+	u32 to[65536];
+};
+/* the beginning of a row */
+struct head {
+	u64 word[HEAD_WORDS];
 };
 #define OUTER(name, inner_type, key_t, value_t, flags)                                                       \
 	struct inner_##name {                                                                                \
@@ -35,12 +40,16 @@ struct port_table {
 	} name SEC(".maps")
 
 OUTER(rows, BPF_MAP_TYPE_ARRAY, u32, struct row, INNER);
-OUTER(rules, BPF_MAP_TYPE_ARRAY, u32, struct fw_rule, INNER);
 OUTER(tries, BPF_MAP_TYPE_ARRAY, u32, struct trie_block, INNER);
-OUTER(ports, BPF_MAP_TYPE_ARRAY, u32, struct port_table, INNER);
 OUTER(source6, BPF_MAP_TYPE_LPM_TRIE, struct lpm6, u32, BPF_F_NO_PREALLOC);
 OUTER(target6, BPF_MAP_TYPE_LPM_TRIE, struct lpm6, u32, BPF_F_NO_PREALLOC);
 
+/* Tables of one size hold both slots one behind the other: looking up in those costs a
+ * few instructions, in an inner map a call. */
+enum { FLAT_SOURCE, FLAT_TARGET, FLAT_SPORT, FLAT_DPORT, FLATS };
+TABLE(flats, BPF_MAP_TYPE_ARRAY, 2 * FLATS, u32, struct flat, 0);
+TABLE(heads, BPF_MAP_TYPE_ARRAY, 2 * HEADS, u32, struct head, 0);
+TABLE(rules, BPF_MAP_TYPE_ARRAY, 2 * MAX_RULES, u32, struct fw_rule, 0);
 TABLE(configs, BPF_MAP_TYPE_ARRAY, 2, u32, struct fw_config, 0);
 TABLE(block4, BPF_MAP_TYPE_HASH, 1048576, u32, struct fw_block, BPF_F_NO_PREALLOC);
 TABLE(block6, BPF_MAP_TYPE_HASH, 1048576, struct addr6, struct fw_block, BPF_F_NO_PREALLOC);

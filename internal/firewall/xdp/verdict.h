@@ -5,7 +5,7 @@
 #ifndef BEARCAT_FW_VERDICT_H
 #define BEARCAT_FW_VERDICT_H
 
-#include "tables.h"
+#include "parse.h"
 
 static __always_inline u32 allowed(struct fw_frame *f, u64 blocks)
 {
@@ -48,6 +48,25 @@ __noinline int log_drop(struct xdp_md *ctx)
 	return 0;
 }
 
+/* Puts a frame where the functions find it that the verifier looks at by themselves, with
+ * what only they need. */
+static __always_inline struct fw_frame *keep(struct xdp_md *ctx, struct fw_frame *f)
+{
+	u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	u32 zero = 0;
+	struct fw_frame *kept = bpf_map_lookup_elem(&frames, &zero);
+
+	if (!kept)
+		return NULL;
+	*kept = *f;
+	kept->device = ctx->ingress_ifindex;
+	if (data + 14 <= end) {
+		copy4(kept->mac, data + 6);
+		*(u16 *)(kept->mac + 4) = *(u16 *)(data + 10);
+	}
+	return kept;
+}
+
 /* Gives the verdict and counts it under its reason. */
 static __always_inline int finish(struct xdp_md *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config, u32 drop,
 				  u32 reason)
@@ -77,6 +96,7 @@ static __always_inline int finish(struct xdp_md *ctx, struct fw_frame *f, struct
 		return XDP_PASS;
 	if (c->log_ns) {
 		f->reason = reason;
+		keep(ctx, f);
 		log_drop(ctx);
 	}
 	return XDP_DROP;
