@@ -81,8 +81,8 @@ enum { FRAG_NONE, FRAG_FIRST, FRAG_LATER };
 enum { E_NOT_ASKED, E_NO, E_YES };
 
 struct fw_rule {
-	u64 cost_ns;  /* limit: what a packet adds */
-	u64 burst_ns; /* limit: how far a source may be ahead */
+	u64 cost;     /* limit: what a packet, or a byte, adds, in 1/1024 ns */
+	u64 burst_ns; /* limit: how far a source, or a flow, may be ahead */
 	u64 ban_ns;   /* ban the source for this long when the rule drops */
 	u32 counter;
 	u32 device;
@@ -102,7 +102,9 @@ struct fw_rule {
 	u8 mac[6];
 	u8 grow; /* each ban of a source is twice as long as the one before */
 	u8 plain; /* no condition but the rows, and nothing but pass or drop to do */
-	u8 pad[4];
+	u8 by_bytes;
+	u8 flow;
+	u8 pad[2];
 };
 
 /* One range of ports of a guard. */
@@ -133,7 +135,7 @@ struct fw_config {
 	u32 named;	      /* bits of the rows that rules tell apart: source 1, destination 2, ports 4 and 8 */
 	u32 direct;	      /* few rules: in place of a row's number stand its bits */
 	u32 headed;	      /* the rows are in the table of heads as well */
-	u32 lengths;	      /* some rule is about the length of frames */
+	u32 lengths;	      /* some rule is about the length of frames, or counts bytes */
 	u32 protocols[256];   /* rows */
 	u8 default_action;
 	u8 malformed;

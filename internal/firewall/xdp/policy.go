@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
 	"github.com/bearcat-hids/bearcat/internal/firewall/compile"
@@ -103,7 +102,7 @@ func (f *Firewall) fill(slot uint32, p *firewall.Policy, t *compile.Tables, ids 
 	if headed {
 		c.Headed = 1
 	}
-	if slices.ContainsFunc(t.Rules, func(r firewall.Rule) bool { return r.Match.Has&firewall.Length != 0 }) {
+	if slices.ContainsFunc(t.Rules, func(r firewall.Rule) bool { return r.Match.Has&firewall.Length != 0 || r.Bytes > 0 }) {
 		c.Lengths = 1
 	}
 	if p.Monitor {
@@ -213,8 +212,13 @@ func kernelRule(r *firewall.Rule, counter uint32) progFwRule {
 		k.Grow = 1
 	}
 	if r.Action == firewall.Limit {
-		k.CostNs = uint64(r.Per / time.Duration(r.Packets))
-		k.BurstNs = k.CostNs * uint64(r.Burst)
+		k.Cost, k.BurstNs = r.UnitCost(), uint64(r.BurstTime())
+		if r.Bytes > 0 {
+			k.ByBytes = 1
+		}
+		if r.Flow {
+			k.Flow = 1
+		}
 	}
 	return k
 }

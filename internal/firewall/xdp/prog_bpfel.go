@@ -157,7 +157,7 @@ type progFwPaid struct {
 
 type progFwRule struct {
 	_          structs.HostLayout
-	CostNs     uint64
+	Cost       uint64
 	BurstNs    uint64
 	BanNs      uint64
 	Counter    uint32
@@ -185,7 +185,9 @@ type progFwRule struct {
 	Mac        [6]uint8
 	Grow       uint8
 	Plain      uint8
-	Pad        [4]uint8
+	ByBytes    uint8
+	Flow       uint8
+	Pad        [2]uint8
 	_          [2]byte
 }
 

@@ -38,16 +38,23 @@ static __always_inline int holds(struct xdp_md *ctx, struct fw_frame *f, struct 
 
 #define MANY_TICKS 1000000000ULL
 
-/* Whether the source is over the rule's rate. A tick is at most a hundredth of a burst
+/* Whether the source, or the flow, is over the rule's rate. A tick is at most a hundredth of a burst
  * that takes a second to earn, so such a rule needs no better clock. */
 static __always_inline int over(struct fw_frame *f, struct fw_rule *r, u64 seed)
 {
 	u64 now = has_coarse && r->burst_ns >= MANY_TICKS ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
-	u64 a, b;
+	u64 a, b, cost = r->cost;
 
+	if (r->by_bytes)
+		cost *= f->length;
+	if (r->flow) {
+		__builtin_memcpy(&a, f->daddr, 8);
+		__builtin_memcpy(&b, f->daddr + 8, 8);
+		seed = mix(mix(mix(seed, a), b), (u64)f->sport << 32 | (u64)f->dport << 16 | f->proto);
+	}
 	__builtin_memcpy(&a, f->saddr, 8);
 	__builtin_memcpy(&b, f->saddr + 8, 8);
-	return charge(seed, a, b, r->counter, r->cost_ns, r->burst_ns, now);
+	return charge(seed, a, b, r->counter, cost >> 10, r->burst_ns, now);
 }
 
 static __always_inline void ban(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c)
