@@ -63,37 +63,31 @@ int fw_match(struct xdp_md *ctx)
 	}
 READ(read_extension, parse_extension(f, data, end))
 
-static __always_inline int read_frame(struct xdp_md *ctx, struct fw_frame *f)
+/* Goes over the extension headers, up to what they carry. */
+static __always_inline int read_extensions(struct xdp_md *ctx, struct fw_frame *f)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	int reason = parse(ctx, f, data, end);
+	struct fw_frame *kept = keep(ctx, f);
+	int reason;
 
-	if (reason != R_RULE)
-		return reason;
-	if (f->family == 6 && is_extension(f->proto)) {
-		struct fw_frame *kept = keep(ctx, f);
-
-		if (!kept)
-			return R_ENGINE;
-		for (int i = 0; i < MAX_EXT && is_extension(f->proto) && f->frag != FRAG_LATER; i++) {
-			reason = read_extension(ctx);
-			if (reason != R_RULE)
-				return reason;
-			f->proto = kept->proto;
-			f->frag = kept->frag;
-		}
-		f->off = kept->off;
-		f->left = kept->left;
-		if (is_extension(f->proto) && f->frag != FRAG_LATER)
-			return R_MANY_EXT;
+	if (!kept)
+		return R_ENGINE;
+	for (int i = 0; i < MAX_EXT && is_extension(f->proto) && f->frag != FRAG_LATER; i++) {
+		reason = read_extension(ctx);
+		if (reason != R_RULE)
+			return reason;
+		f->proto = kept->proto;
+		f->frag = kept->frag;
 	}
-	return parse_l4(f, data, end);
+	f->off = kept->off;
+	f->left = kept->left;
+	return is_extension(f->proto) && f->frag != FRAG_LATER ? R_MANY_EXT : R_RULE;
 }
 
 /* Everything but the matcher's further steps. */
 static __always_inline u32 judge(struct xdp_md *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config)
 {
-	u32 reason = read_frame(ctx, f), why;
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	u32 reason = parse(ctx, f, data, end), why;
 
 	if (reason == R_ARP)
 		return DECIDED(0, R_ARP);
@@ -104,6 +98,10 @@ static __always_inline u32 judge(struct xdp_md *ctx, struct fw_frame *f, struct 
 		if (why)
 			return DECIDED(1, why);
 	}
+	if (reason == R_RULE && f->family == 6 && is_extension(f->proto))
+		reason = read_extensions(ctx, f);
+	if (reason == R_RULE)
+		reason = parse_l4(f, data, end);
 	if (reason != R_RULE)
 		return DECIDED(config->malformed == A_DROP, reason);
 	/* neighbour discovery: without it IPv6 ends */

@@ -119,7 +119,12 @@ static __always_inline u32 match_first(struct xdp_md *ctx, struct fw_frame *f, s
 	u64 bits;
 
 	if (config->direct) {
-		bits = f->row[0] & f->row[1] & f->row[2] & f->row[3] & f->row[4];
+		bits = f->row[4];
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			if (config->named & 1 << i)
+				bits &= f->row[i];
+		}
 		f->word = 1;
 	} else if (config->headed) {
 		if (!load_heads(f, config, &r))

@@ -55,53 +55,54 @@ static __always_inline u32 row6(void *table, u8 *addr, u32 any)
 	return row ? *row : any;
 }
 
-/* Finds the five rows of a frame. */
-static __always_inline int find_rows(struct fw_frame *f, struct fw_config *c)
+/* Finds the row of an address: dim 0 is the source, 1 the destination. */
+static __always_inline int address_row(struct fw_frame *f, struct fw_config *c, u32 dim, u8 *addr, void *outer6)
 {
 	u32 slot = f->slot;
+	void *table;
 
-	f->row[0] = f->family == 4 ? c->any4[0] : c->any6[0];
-	f->row[1] = f->family == 4 ? c->any4[1] : c->any6[1];
 	if (f->family == 4) {
-		if (c->prefixes[0] & 1)
-			f->row[0] = row4(f, f->saddr, FLAT_SOURCE);
-		if (c->prefixes[1] & 1)
-			f->row[1] = row4(f, f->daddr, FLAT_TARGET);
-	} else {
-		void *table;
-
-		if (c->prefixes[0] & 2) {
-			table = bpf_map_lookup_elem(&source6, &slot);
-			if (!table)
-				return 0;
-			f->row[0] = row6(table, f->saddr, c->any6[0]);
-		}
-		if (c->prefixes[1] & 2) {
-			table = bpf_map_lookup_elem(&target6, &slot);
-			if (!table)
-				return 0;
-			f->row[1] = row6(table, f->daddr, c->any6[1]);
-		}
+		f->row[dim] = c->prefixes[dim] & 1 ? row4(f, addr, dim) : c->any4[dim];
+		return 1;
 	}
-	f->row[2] = c->no_port[0];
-	f->row[3] = c->no_port[1];
-	if (f->has_ports && c->ports) {
-		u32 *row;
-
-		if (c->ports & 1) {
-			row = flat(f, FLAT_SPORT, f->sport);
-			if (!row)
-				return 0;
-			f->row[2] = *row;
-		}
-		if (c->ports & 2) {
-			row = flat(f, FLAT_DPORT, f->dport);
-			if (!row)
-				return 0;
-			f->row[3] = *row;
-		}
+	f->row[dim] = c->any6[dim];
+	if (c->prefixes[dim] & 2) {
+		table = bpf_map_lookup_elem(outer6, &slot);
+		if (!table)
+			return 0;
+		f->row[dim] = row6(table, addr, c->any6[dim]);
 	}
+	return 1;
+}
+
+static __always_inline int port_row(struct fw_frame *f, struct fw_config *c, u32 dim, u16 port)
+{
+	u32 *row;
+
+	f->row[2 + dim] = c->no_port[dim];
+	if (f->has_ports && c->ports >> dim & 1) {
+		row = flat(f, 2 + dim, port);
+		if (!row)
+			return 0;
+		f->row[2 + dim] = *row;
+	}
+	return 1;
+}
+
+/* Finds the rows of a frame: that of the protocol, and those of what some rule names. */
+static __always_inline int find_rows(struct fw_frame *f, struct fw_config *c)
+{
+	u32 named = c->named;
+
 	f->row[4] = c->protocols[f->proto];
+	if (named & 1 && !address_row(f, c, FLAT_SOURCE, f->saddr, &source6))
+		return 0;
+	if (named & 2 && !address_row(f, c, FLAT_TARGET, f->daddr, &target6))
+		return 0;
+	if (named & 4 && !port_row(f, c, 0, f->sport))
+		return 0;
+	if (named & 8 && !port_row(f, c, 1, f->dport))
+		return 0;
 	return 1;
 }
 
