@@ -29,8 +29,8 @@ static __always_inline u32 lowest(u64 bits)
 
 enum { NONE, FOUND, FAILED };
 
-/* Goes to the next word in which there is a candidate, beginning with w. A function of its own, so that
- * the verifier goes through all words once and not at each step. */
+/* Goes to the next word in which there is a candidate, beginning with w. A function of
+ * its own, so that the verifier goes through all words once and not at each step. */
 __noinline int next_word(u32 w)
 {
 	u32 zero = 0, slot;
