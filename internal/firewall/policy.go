@@ -116,9 +116,12 @@ type Rule struct {
 	Disabled bool
 	Match    Match
 	Action   Action
-	// Of Limit: Packets in Per on average, and Burst at once.
-	Packets, Burst uint32
-	Per            time.Duration
+	// Of Limit: Packets or Bytes in Per on average, and Burst of them at once. Flow
+	// gives each flow an account of its own, and not each source.
+	Packets      uint32
+	Bytes, Burst uint64
+	Per          time.Duration
+	Flow         bool
 	// Ban blocks the source for this long when the rule drops. Unproven bans
 	// also sources without an established connection, whose address may be
 	// made up.
@@ -151,7 +154,7 @@ func (g *Guard) Opened() string { return g.Name + " connections" }
 func (g *Guard) halfOpen() Rule {
 	return Rule{
 		Name: g.Name + " half-open", Comment: g.Comment, Action: Limit, Monitor: g.Monitor,
-		Packets: g.HalfOpen, Burst: g.HalfOpen, Per: time.Second,
+		Packets: g.HalfOpen, Burst: uint64(g.HalfOpen), Per: time.Second,
 		Match: Match{Has: Protocol | DstPort | TCPFlags, Protocols: []uint8{6}, DstPort: g.Ports, TCPSet: 2, TCPUnset: 16},
 	}
 }

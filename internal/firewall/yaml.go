@@ -57,7 +57,8 @@ type fileRule struct {
 	Not      fileMatch `yaml:"not"`
 	Action   string    `yaml:"action"`
 	Rate     string    `yaml:"rate"`
-	Burst    uint32    `yaml:"burst"`
+	Burst    string    `yaml:"burst"`
+	Per      string    `yaml:"per"`
 	Ban      string    `yaml:"ban"`
 	Unproven bool      `yaml:"unproven"`
 	Grow     bool      `yaml:"grow"`
@@ -176,18 +177,14 @@ func (r *reader) action(out *Rule, f *fileRule) error {
 		out.Action = Count
 	case "limit":
 		out.Action = Limit
-		if err := out.rate(f.Rate); err != nil {
-			return fmt.Errorf("rate: %w", err)
-		}
-		out.Burst = max(f.Burst, 1)
-		if time.Duration(out.Burst)*(out.Per/time.Duration(out.Packets)) > 24*time.Hour {
-			return fmt.Errorf("burst: %d at %s takes more than a day to earn: lower it", out.Burst, f.Rate)
+		if err := out.limit(f); err != nil {
+			return err
 		}
 	default:
 		return fmt.Errorf("action: %q is none of pass, drop, count, limit", f.Action)
 	}
-	if out.Action != Limit && (f.Rate != "" || f.Burst != 0) {
-		return fmt.Errorf("rate and burst belong to action: limit")
+	if out.Action != Limit && f.Rate+f.Burst+f.Per != "" {
+		return errors.New("rate, burst and per belong to action: limit")
 	}
 	if f.Ban == "" {
 		if f.Grow || f.Unproven {
@@ -213,11 +210,6 @@ func parseBan(s string) (time.Duration, error) {
 
 // MaxBan is the longest that a source is banned: bans always expire.
 const MaxBan = 7 * 24 * time.Hour
-
-func (r *Rule) rate(s string) (err error) {
-	r.Packets, r.Per, err = parseRate(s)
-	return err
-}
 
 func parseRate(s string) (uint32, time.Duration, error) {
 	count, unit, _ := strings.Cut(s, "/")

@@ -62,13 +62,8 @@ func (c *compiler) addresses(dim int, field firewall.Field) error {
 
 // tables puts prefixes with their rows where the program looks them up.
 func (c *compiler) tables(dim int, rows map[netip.Prefix]uint32, prefixes []netip.Prefix) error {
-	if c.Trie == nil { // both directions' first blocks come before any lower one
-		c.Trie = make([]Block, 512)
-	}
-	for i := 256 * dim; i < 256*(dim+1); i++ {
-		for j := range c.Trie[i] {
-			c.Trie[i][j] = c.Any4[dim]
-		}
+	for i := range c.Flat[dim] {
+		c.Flat[dim][i] = c.Any4[dim]
 	}
 	// short ones first, so that longer ones go over them
 	slices.SortStableFunc(prefixes, func(a, b netip.Prefix) int { return a.Bits() - b.Bits() })
@@ -90,17 +85,17 @@ func (c *compiler) tables(dim int, rows map[netip.Prefix]uint32, prefixes []neti
 func (c *compiler) insert(dim int, p netip.Prefix, row uint32) {
 	a := p.Addr().As4()
 	bits := p.Bits()
+	first := int(a[0])<<8 | int(a[1])
 	if bits <= 16 {
-		first := int(a[0])<<8 | int(a[1])
 		for i := range 1 << (16 - bits) {
-			c.Trie[256*dim+(first+i)>>8][(first+i)&255] = row
+			c.Flat[dim][first+i] = row
 		}
 		return
 	}
-	block := c.below(256*dim+int(a[0]), int(a[1]))
+	block := c.below(&c.Flat[dim][first])
 	at, left := int(a[2]), 24-bits
 	if bits > 24 {
-		block = c.below(block, int(a[2]))
+		block = c.below(&c.Trie[block][a[2]])
 		at, left = int(a[3]), 32-bits
 	}
 	for i := range 1 << left {
@@ -109,8 +104,8 @@ func (c *compiler) insert(dim int, p netip.Prefix, row uint32) {
 }
 
 // below gives the block under an entry, and makes it where there is none.
-func (c *compiler) below(block, entry int) int {
-	e := c.Trie[block][entry]
+func (c *compiler) below(entry *uint32) int {
+	e := *entry
 	if e&pointer != 0 {
 		return int(e &^ pointer)
 	}
@@ -118,7 +113,8 @@ func (c *compiler) below(block, entry int) int {
 	for i := range b {
 		b[i] = e
 	}
+	n := len(c.Trie)
+	*entry = uint32(n) | pointer // before the blocks move
 	c.Trie = append(c.Trie, b)
-	c.Trie[block][entry] = uint32(len(c.Trie)-1) | pointer
-	return len(c.Trie) - 1
+	return n
 }

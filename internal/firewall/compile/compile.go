@@ -24,7 +24,7 @@ const (
 	MaxDirect = 31     // bits that an entry of the trie has room for
 )
 
-// Block is 256 entries of the trie of IPv4 addresses: a row, or with the highest
+// Block is 256 entries of the trie of IPv4 addresses, by their third or fourth byte: a row, or with the highest
 // bit set the number of the block for the next byte.
 type Block [256]uint32
 
@@ -39,8 +39,9 @@ type Tables struct {
 	// its bits, so that nothing needs to be looked up.
 	Direct     bool
 	Rows       [][]uint64
-	Any4, Any6 [2]uint32 // addresses that no prefix covers
-	Trie       []Block   // 256 blocks by the first byte of the source, 256 of the destination, then lower ones
+	Any4, Any6 [2]uint32        // addresses that no prefix covers
+	Flat       [2][65536]uint32 // by the first 16 bits of an IPv4 address: a row, or a block of the trie
+	Trie       []Block
 	V6         [2]map[netip.Prefix]uint32
 	Named4     [2]bool // some rule names IPv4 prefixes
 	Ports      [2][65536]uint32
@@ -88,9 +89,6 @@ func Compile(p *firewall.Policy) (*Tables, error) {
 // the bits themselves.
 func (c *compiler) row(bits []uint64) uint32 {
 	if c.Direct {
-		if len(c.Rows) == 0 { // the program looks one up all the same when it goes on
-			c.Rows = append(c.Rows, make([]uint64, 1))
-		}
 		return uint32(bits[0])
 	}
 	var key string

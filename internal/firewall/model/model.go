@@ -29,19 +29,19 @@ type Model struct {
 	policy *firewall.Policy
 	rules  []firewall.Rule
 	lists  Lists
-	// Key gives the account of a source with a rule; the kernel shares accounts
-	// among sources by a hash, a plain model does not.
-	Key func(src netip.Addr, rule int) uint64
+	// Hash gives the account of a frame's source, or flow, with a rule; the kernel shares
+	// accounts by a hash, a model without one does not.
+	Hash func(f *Frame, rule int) uint64
 	// Established says whether a socket of this host expects a frame; without it none
 	// does.
 	Established func(*Frame) bool
-	paid        map[uint64]time.Duration
+	paid        map[account]time.Duration
 	bans        map[netip.Addr]time.Duration // made by rules, with their end
 }
 
 // New makes a model with no traffic seen.
 func New(p *firewall.Policy, l Lists) *Model {
-	return &Model{policy: p, rules: p.Active(), lists: l, paid: map[uint64]time.Duration{}, bans: map[netip.Addr]time.Duration{}}
+	return &Model{policy: p, rules: p.Active(), lists: l, paid: map[account]time.Duration{}, bans: map[netip.Addr]time.Duration{}}
 }
 
 func covers(l []netip.Prefix, a netip.Addr) bool {
@@ -89,7 +89,7 @@ func (m *Model) judge(f *Frame, reason firewall.Reason, now time.Duration) Verdi
 		if !Holds(&r.Match, f) {
 			continue
 		}
-		drops := r.Action == firewall.Drop || (r.Action == firewall.Limit && m.over(f.Src, i, now))
+		drops := r.Action == firewall.Drop || (r.Action == firewall.Limit && m.over(f, i, now))
 		switch {
 		case drops && r.Monitor:
 			v.Would = append(v.Would, r.Name)
@@ -106,16 +106,32 @@ func (m *Model) judge(f *Frame, reason firewall.Reason, now time.Duration) Verdi
 	return v
 }
 
-// over charges a packet to the source and says whether it is over the rate.
-func (m *Model) over(src netip.Addr, rule int, now time.Duration) bool {
-	r := &m.rules[rule]
-	cost := r.Per / time.Duration(r.Packets)
-	key := uint64(rule)
-	if m.Key != nil {
-		key = m.Key(src, rule)
+// account is whose packets a limit counts together.
+type account struct {
+	hash             uint64 // with Hash nothing else is set
+	rule             int
+	src, dst         netip.Addr
+	srcPort, dstPort uint16
+	protocol         uint8
+}
+
+func (m *Model) account(f *Frame, rule int) account {
+	switch {
+	case m.Hash != nil:
+		return account{hash: m.Hash(f, rule)}
+	case m.rules[rule].Flow:
+		return account{rule: rule, src: f.Src, dst: f.Dst, srcPort: f.SrcPort, dstPort: f.DstPort, protocol: f.Protocol}
 	}
+	return account{rule: rule, src: f.Src}
+}
+
+// over charges a frame to its source or flow and says whether that is over the rate.
+func (m *Model) over(f *Frame, rule int, now time.Duration) bool {
+	r := &m.rules[rule]
+	cost := r.Cost(f.Length)
+	key := m.account(f, rule)
 	until := max(m.paid[key], now)
-	if until-now+cost > cost*time.Duration(r.Burst) {
+	if until-now+cost > r.BurstTime() {
 		return true
 	}
 	m.paid[key] = until + cost

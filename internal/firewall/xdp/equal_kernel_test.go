@@ -35,11 +35,19 @@ func load(t testing.TB) *Firewall {
 	return f
 }
 
-// bucket is where the program keeps the account of a source.
-func bucket(seed uint64, src netip.Addr, counter uint32) uint64 {
-	var b [16]byte
-	copy(b[:], src.AsSlice())
-	return mix(seed, binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]), uint64(counter)) >> 32 & 65535
+// bucket is where the program keeps the account of a frame's source, or flow.
+func bucket(seed uint64, f *model.Frame, flow bool, counter uint32) uint64 {
+	words := func(a netip.Addr) (uint64, uint64) {
+		var b [16]byte
+		copy(b[:], a.AsSlice())
+		return binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])
+	}
+	if flow {
+		hi, lo := words(f.Dst)
+		seed = mix(seed, hi, lo, uint64(f.SrcPort)<<32|uint64(f.DstPort)<<16|uint64(f.Protocol))
+	}
+	hi, lo := words(f.Src)
+	return mix(seed, hi, lo, uint64(counter)) >> 32 & 65535
 }
 
 // TestProgramIsTheModel runs frames of every shape, many of them broken, through
@@ -93,8 +101,9 @@ func comparePolicy(t *testing.T, f *Firewall, rnd *rand.Rand, n int) {
 	must(err)
 	m := model.New(p, lists)
 	touched := map[uint64]bool{}
-	m.Key = func(src netip.Addr, rule int) uint64 {
-		k := bucket(control.Seed, src, ids[p.Active()[rule].Name])
+	active := p.Active()
+	m.Hash = func(f *model.Frame, rule int) uint64 {
+		k := bucket(control.Seed, f, active[rule].Flow, ids[active[rule].Name])
 		touched[k] = true
 		return k
 	}
@@ -263,7 +272,10 @@ func (g gen) ports() []firewall.Range {
 func (g gen) rule(i int) firewall.Rule {
 	r := firewall.Rule{
 		Name: fmt.Sprintf("r%d", i), Action: firewall.Action(g.IntN(4)), Disabled: g.IntN(10) == 0, Monitor: g.IntN(6) == 0,
-		Packets: 1, Per: time.Hour, Burst: uint32(1 + g.IntN(20)),
+		Packets: 1, Per: time.Hour, Burst: uint64(1 + g.IntN(20)), Flow: g.IntN(3) == 0,
+	}
+	if g.IntN(3) == 0 { // so slow that the time of the test earns none
+		r.Packets, r.Bytes, r.Burst = 0, 1, uint64(500+g.IntN(2000))
 	}
 	if (r.Action == firewall.Drop || r.Action == firewall.Limit) && g.IntN(8) == 0 {
 		r.Ban, r.Unproven = time.Hour, g.IntN(3) > 0

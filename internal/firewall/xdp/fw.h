@@ -18,6 +18,9 @@ typedef __u32 u32;
 typedef __u64 u64;
 
 #define WORDS 160 /* of a row: 10,240 rules */
+#define MAX_RULES (64 * WORDS)
+#define HEAD_WORDS 16 /* of a row that stand in the table of heads too */
+#define HEADS 4096
 #define MAX_TAGS 4
 #define MAX_EXT 8
 #define STEPS 256 /* of the matcher in one program */
@@ -78,8 +81,8 @@ enum { FRAG_NONE, FRAG_FIRST, FRAG_LATER };
 enum { E_NOT_ASKED, E_NO, E_YES };
 
 struct fw_rule {
-	u64 cost_ns;  /* limit: what a packet adds */
-	u64 burst_ns; /* limit: how far a source may be ahead */
+	u64 cost;     /* limit: what a packet, or a byte, adds, in 1/1024 ns */
+	u64 burst_ns; /* limit: how far a source, or a flow, may be ahead */
 	u64 ban_ns;   /* ban the source for this long when the rule drops */
 	u32 counter;
 	u32 device;
@@ -98,7 +101,10 @@ struct fw_rule {
 	u8 unproven; /* ban without a connection as proof */
 	u8 mac[6];
 	u8 grow; /* each ban of a source is twice as long as the one before */
-	u8 pad[5];
+	u8 plain; /* no condition but the rows, and nothing but pass or drop to do */
+	u8 by_bytes;
+	u8 flow;
+	u8 pad[2];
 };
 
 /* One range of ports of a guard. */
@@ -128,6 +134,8 @@ struct fw_config {
 	u32 ports;	      /* nonzero where a rule names ports: 1 source, 2 destination */
 	u32 named;	      /* bits of the rows that rules tell apart: source 1, destination 2, ports 4 and 8 */
 	u32 direct;	      /* few rules: in place of a row's number stand its bits */
+	u32 headed;	      /* the rows are in the table of heads as well */
+	u32 lengths;	      /* some rule is about the length of frames, or counts bytes */
 	u32 protocols[256];   /* rows */
 	u8 default_action;
 	u8 malformed;
@@ -197,8 +205,9 @@ struct fw_frame {
 	u8 daddr[16];
 	u32 length;
 	u32 device;
-	u16 sport, dport;
+	u8 mac[6];
 	u16 vlan;
+	u16 sport, dport;
 	u8 has_vlan;
 	u8 has_ports;
 	u8 family; /* 4 or 6 */
@@ -206,7 +215,6 @@ struct fw_frame {
 	u8 has_tcp, tcp_flags;
 	u8 has_icmp, icmp_type, icmp_code;
 	u8 ttl, dscp, frag;
-	u8 mac[6];
 	u8 l3; /* addresses are known */
 	u8 reason;
 	u8 known; /* whether a socket waits for it: see E_ */

@@ -6,7 +6,7 @@
 #ifndef BEARCAT_FW_PARSE_H
 #define BEARCAT_FW_PARSE_H
 
-#include "fw.h"
+#include "tables.h"
 
 #define ETH_IP4 0x0800
 #define ETH_ARP 0x0806
@@ -21,9 +21,23 @@
 /* Far beyond any header that is read, within what the verifier allows. */
 #define MAX_OFFSET 0x3fff
 
-static __always_inline u16 be16(const u8 *p)
+static __always_inline u16 be16(const void *p)
 {
-	return (u16)p[0] << 8 | p[1];
+	return bpf_ntohs(*(const u16 *)p);
+}
+
+/* Two and four bytes at once, of packets, which the kernel aligns for IP. */
+static __always_inline void copy4(void *to, const void *from)
+{
+	*(u32 *)to = *(const u32 *)from;
+}
+
+static __always_inline void copy16(void *to, const void *from)
+{
+	copy4(to, from);
+	copy4(to + 4, from + 4);
+	copy4(to + 8, from + 8);
+	copy4(to + 12, from + 12);
 }
 
 static __always_inline u32 is_tag(u16 type)
@@ -31,74 +45,110 @@ static __always_inline u32 is_tag(u16 type)
 	return type == 0x8100 || type == 0x88a8 || type == 0x9100;
 }
 
+/* Whether a frame has fewer bytes than that. f->length is at first that of its first
+ * buffer; the kernel is only asked for the others where the packet goes beyond. */
+static __always_inline int shorter(struct xdp_md *ctx, struct fw_frame *f, u32 than)
+{
+	if (than <= f->length)
+		return 0;
+	if (!has_frags)
+		return 1;
+	f->length = bpf_xdp_get_buff_len(ctx);
+	return than > f->length;
+}
+
+static __always_inline int short_l4(struct fw_frame *f)
+{
+	return f->frag == FRAG_FIRST ? R_TINY_FRAGMENT : R_SHORT_L4;
+}
+
+static __always_inline void ports_of(struct fw_frame *f, u8 *p)
+{
+	f->has_ports = 1;
+	f->sport = be16(p);
+	f->dport = be16(p + 2);
+}
+
+static __always_inline int parse_tcp(struct fw_frame *f, u8 *p, void *end, u32 left)
+{
+	u32 header;
+
+	if (left < 20 || (void *)(p + 20) > end)
+		return short_l4(f);
+	ports_of(f, p);
+	header = (p[12] >> 4) * 4;
+	if (header < 20 || (header > left && f->frag == FRAG_NONE))
+		return R_BAD_TCP;
+	f->has_tcp = 1;
+	f->tcp_flags = p[13];
+	return R_RULE;
+}
+
+static __always_inline int parse_udp(struct fw_frame *f, u8 *p, void *end, u32 left)
+{
+	u32 length;
+
+	if (left < 8 || (void *)(p + 8) > end)
+		return short_l4(f);
+	ports_of(f, p);
+	length = be16(p + 4);
+	if (f->frag == FRAG_NONE && (length > left || (length < 8 && !(length == 0 && f->family == 6))))
+		return R_BAD_UDP;
+	return R_RULE;
+}
+
+static __always_inline u32 is_icmp(struct fw_frame *f)
+{
+	return f->proto == (f->family == 4 ? 1 : 58);
+}
+
+/* How many bytes of its header a protocol other than TCP and UDP must have. */
+static __always_inline u32 need_of(struct fw_frame *f)
+{
+	if (is_icmp(f))
+		return f->family == 4 ? 8 : 4;
+	if (f->proto == 136)
+		return 8;
+	return f->proto == 33 || f->proto == 132 ? 12 : 0;
+}
+
+static __always_inline int parse_other(struct fw_frame *f, u8 *p, void *end, u32 left)
+{
+	u32 need = need_of(f);
+
+	if (!need)
+		return R_RULE;
+	if (left < need || (need == 12 && (void *)(p + 12) > end) || (need == 8 && (void *)(p + 8) > end) ||
+	    (void *)(p + 4) > end)
+		return short_l4(f);
+	if (!is_icmp(f)) {
+		ports_of(f, p);
+		return R_RULE;
+	}
+	f->has_icmp = 1;
+	f->icmp_type = p[0];
+	f->icmp_code = p[1];
+	return R_RULE;
+}
+
 static __always_inline int parse_l4(struct fw_frame *f, void *data, void *end)
 {
-	u32 off = f->off, left = f->left, need = 0;
+	u32 off = f->off, left = f->left;
 	u8 *p;
 
 	if (f->frag == FRAG_LATER)
 		return R_RULE;
-	switch (f->proto) {
-	case 6:
-		need = 20;
-		break;
-	case 17:
-	case 136:
-		need = 8;
-		break;
-	case 33:
-	case 132:
-		need = 12;
-		break;
-	case 1:
-		if (f->family == 4)
-			need = 8;
-		break;
-	case 58:
-		if (f->family == 6)
-			need = 4;
-		break;
-	}
-	if (!need)
-		return R_RULE;
 	if (off > MAX_OFFSET)
-		return R_SHORT_L4;
+		return f->proto == 6 || f->proto == 17 || need_of(f) ? R_SHORT_L4 : R_RULE;
 	p = data + off;
-	if (left < need || (need == 20 && (void *)(p + 20) > end) || (need == 12 && (void *)(p + 12) > end) ||
-	    (need == 8 && (void *)(p + 8) > end) || (void *)(p + 4) > end)
-		return f->frag == FRAG_FIRST ? R_TINY_FRAGMENT : R_SHORT_L4;
-	if (need == 4 || (need == 8 && f->proto == 1)) {
-		f->has_icmp = 1;
-		f->icmp_type = p[0];
-		f->icmp_code = p[1];
-		return R_RULE;
-	}
-	f->has_ports = 1;
-	f->sport = be16(p);
-	f->dport = be16(p + 2);
-	if (f->proto == 6) {
-		u32 header;
-
-		if ((void *)(p + 20) > end)
-			return R_SHORT_L4;
-		header = (p[12] >> 4) * 4;
-		if (header < 20 || (header > left && f->frag == FRAG_NONE))
-			return R_BAD_TCP;
-		f->has_tcp = 1;
-		f->tcp_flags = p[13];
-	} else if (f->proto == 17) {
-		u32 length;
-
-		if ((void *)(p + 8) > end)
-			return R_SHORT_L4;
-		length = be16(p + 4);
-		if (f->frag == FRAG_NONE && (length > left || (length < 8 && !(length == 0 && f->family == 6))))
-			return R_BAD_UDP;
-	}
-	return R_RULE;
+	if (f->proto == 6)
+		return parse_tcp(f, p, end, left);
+	if (f->proto == 17)
+		return parse_udp(f, p, end, left);
+	return parse_other(f, p, end, left);
 }
 
-static __always_inline int parse_ip4(struct fw_frame *f, void *data, void *end, u32 off)
+static __always_inline int parse_ip4(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end, u32 off)
 {
 	u32 header, total, fragment;
 	u8 *p = data + off;
@@ -109,12 +159,12 @@ static __always_inline int parse_ip4(struct fw_frame *f, void *data, void *end, 
 	total = be16(p + 2);
 	if (p[0] >> 4 != 4 || header < 20 || total < header)
 		return R_BAD_IP4;
-	if (off + total > f->length || off + header > f->length)
+	if (shorter(ctx, f, off + total))
 		return R_SHORT_IP4;
 	f->family = 4;
 	f->l3 = 1;
-	__builtin_memcpy(f->saddr, p + 12, 4);
-	__builtin_memcpy(f->daddr, p + 16, 4);
+	copy4(f->saddr, p + 12);
+	copy4(f->daddr, p + 16);
 	f->dscp = p[1] >> 2;
 	f->ttl = p[8];
 	f->proto = p[9];
@@ -137,7 +187,7 @@ static __always_inline u32 is_extension(u8 next)
 	       next == 140;
 }
 
-static __always_inline int parse_ip6(struct fw_frame *f, void *data, void *end, u32 off)
+static __always_inline int parse_ip6(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end, u32 off)
 {
 	u8 *p = data + off;
 	u32 left;
@@ -147,12 +197,12 @@ static __always_inline int parse_ip6(struct fw_frame *f, void *data, void *end, 
 	if (p[0] >> 4 != 6)
 		return R_BAD_IP6;
 	left = be16(p + 4);
-	if (off + 40 + left > f->length)
+	if (shorter(ctx, f, off + 40 + left))
 		return R_SHORT_IP6;
 	f->family = 6;
 	f->l3 = 1;
-	__builtin_memcpy(f->saddr, p + 8, 16);
-	__builtin_memcpy(f->daddr, p + 24, 16);
+	copy16(f->saddr, p + 8);
+	copy16(f->daddr, p + 24);
 	f->dscp = be16(p) >> 6 & 63;
 	f->ttl = p[7];
 	f->proto = p[6];
@@ -192,7 +242,7 @@ static __always_inline int parse_extension(struct fw_frame *f, void *data, void 
 	return R_RULE;
 }
 
-static __always_inline int parse(struct fw_frame *f, void *data, void *end)
+static __always_inline int parse(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end)
 {
 	u8 *p = data;
 	u32 off = 14;
@@ -200,8 +250,9 @@ static __always_inline int parse(struct fw_frame *f, void *data, void *end)
 
 	if ((void *)(p + 14) > end)
 		return R_SHORT_ETH;
-	__builtin_memcpy(f->mac, p + 6, 6);
 	type = be16(p + 12);
+	if (type == ETH_IP4)
+		return parse_ip4(ctx, f, data, end, off);
 #pragma unroll
 	for (int i = 0; i < MAX_TAGS; i++) {
 		if (!is_tag(type))
@@ -219,9 +270,11 @@ static __always_inline int parse(struct fw_frame *f, void *data, void *end)
 	if (is_tag(type))
 		return R_MANY_TAGS;
 	if (type == ETH_IP4)
-		return parse_ip4(f, data, end, off);
+		return parse_ip4(ctx, f, data, end, off);
 	if (type == ETH_IP6)
-		return parse_ip6(f, data, end, off);
+		return parse_ip6(ctx, f, data, end, off);
+	if (has_frags)
+		f->length = bpf_xdp_get_buff_len(ctx);
 	return type == ETH_ARP ? R_ARP : R_UNPARSED;
 }
 

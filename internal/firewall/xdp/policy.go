@@ -5,16 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
+	"slices"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
 	"github.com/bearcat-hids/bearcat/internal/firewall/compile"
 	"github.com/cilium/ebpf"
 )
 
+// As in fw.h and tables.h.
 const (
-	rowWords = 160
-	counters = 20480
+	rowWords  = 160
+	headWords = 16
+	heads     = 4096
+	counters  = 20480
+	flats     = 4 // of each slot
 )
 
 type row [rowWords]uint64
@@ -41,21 +45,31 @@ func (f *Firewall) fill(slot uint32, p *firewall.Policy, t *compile.Tables, ids 
 	for i, r := range t.Rows {
 		copy(rows[i][:], r)
 	}
-	rules := make([]progFwRule, max(1, len(t.Rules)))
+	rules := make([]progFwRule, len(t.Rules))
 	for i := range t.Rules {
 		rules[i] = kernelRule(&t.Rules[i], ids[t.Rules[i].Name])
 	}
 	if err := fillArray(f, "rows", f.objs.Rows, slot, rows); err != nil {
 		return err
 	}
-	if err := fillArray(f, "rules", f.objs.Rules, slot, rules); err != nil {
-		return err
-	}
 	if err := fillArray(f, "tries", f.objs.Tries, slot, t.Trie); err != nil {
 		return err
 	}
-	if err := fillArray(f, "ports", f.objs.Ports, slot, t.Ports[:]); err != nil {
-		return err
+	if err := fillPart(f.objs.Rules, slot, firewall.MaxRules, rules); err != nil {
+		return fmt.Errorf("writing rules: %w", err)
+	}
+	if err := f.fillFlats(slot, t); err != nil {
+		return fmt.Errorf("writing addresses and ports: %w", err)
+	}
+	headed := !t.Direct && len(rows) <= heads
+	if headed {
+		short := make([][headWords]uint64, len(rows))
+		for i := range rows {
+			copy(short[i][:], rows[i][:])
+		}
+		if err := fillPart(f.objs.Heads, slot, heads, short); err != nil {
+			return fmt.Errorf("writing heads of rows: %w", err)
+		}
 	}
 	if err := f.fillGuards(slot, p, ids); err != nil {
 		return err
@@ -85,16 +99,54 @@ func (f *Firewall) fill(slot uint32, p *firewall.Policy, t *compile.Tables, ids 
 	if t.Direct {
 		c.Direct = 1
 	}
+	if headed {
+		c.Headed = 1
+	}
+	if slices.ContainsFunc(t.Rules, func(r firewall.Rule) bool { return r.Match.Has&firewall.Length != 0 || r.Bytes > 0 }) {
+		c.Lengths = 1
+	}
 	if p.Monitor {
 		c.Monitor = 1
 	}
 	return f.objs.Configs.Put(slot, &c)
 }
 
+// fillPart writes the part of a slot in a map that holds both slots, each with room for
+// that many values.
+func fillPart[T any](m *ebpf.Map, slot, room uint32, values []T) error {
+	keys := make([]uint32, len(values))
+	for i := range keys {
+		keys[i] = slot*room + uint32(i)
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	_, err := m.BatchUpdate(keys, values, nil)
+	return err
+}
+
+// fillFlats writes what the first 16 bits of addresses and ports lead to, of those that
+// some rule names.
+func (f *Firewall) fillFlats(slot uint32, t *compile.Tables) error {
+	for dim := range 2 {
+		if t.Named4[dim] {
+			if err := f.objs.Flats.Put(slot*flats+uint32(dim), &t.Flat[dim]); err != nil {
+				return err
+			}
+		}
+		if t.NamedPorts[dim] {
+			if err := f.objs.Flats.Put(slot*flats+2+uint32(dim), &t.Ports[dim]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // fillArray makes an inner array of values and puts it into its outer map.
 func fillArray[T any](f *Firewall, name string, outer *ebpf.Map, slot uint32, values []T) error {
 	spec := f.spec.Maps[name].InnerMap.Copy()
-	spec.MaxEntries = uint32(len(values))
+	spec.MaxEntries = max(1, uint32(len(values)))
 	inner, err := ebpf.NewMap(spec)
 	if err != nil {
 		return fmt.Errorf("making %s: %w", name, err)
@@ -147,6 +199,9 @@ func kernelRule(r *firewall.Rule, counter uint32) progFwRule {
 		IcmpCodeLo: uint8(m.ICMPCode.Lo), IcmpCodeHi: uint8(m.ICMPCode.Hi),
 		Fragments: m.Fragments, Mac: m.MAC,
 	}
+	if k.Has == 0 && !r.Monitor && r.Ban == 0 && (r.Action == firewall.Pass || r.Action == firewall.Drop) {
+		k.Plain = 1
+	}
 	if r.Monitor {
 		k.Monitor = 1
 	}
@@ -157,8 +212,13 @@ func kernelRule(r *firewall.Rule, counter uint32) progFwRule {
 		k.Grow = 1
 	}
 	if r.Action == firewall.Limit {
-		k.CostNs = uint64(r.Per / time.Duration(r.Packets))
-		k.BurstNs = k.CostNs * uint64(r.Burst)
+		k.Cost, k.BurstNs = r.UnitCost(), uint64(r.BurstTime())
+		if r.Bytes > 0 {
+			k.ByBytes = 1
+		}
+		if r.Flow {
+			k.Flow = 1
+		}
 	}
 	return k
 }
@@ -242,17 +302,9 @@ func (f *Firewall) countersInUse() (map[uint32]bool, error) {
 	for _, g := range guards.Guard[:guards.Count] {
 		used[g.Counter] = true
 	}
-	if c.Rules == 0 {
-		return used, nil
-	}
-	var inner *ebpf.Map
-	if err := f.objs.Rules.Lookup(slot, &inner); err != nil {
-		return nil, fmt.Errorf("reading the policy in use: %w", err)
-	}
-	defer inner.Close() //nolint:errcheck // a descriptor of a map that stays
 	for i := range c.Rules {
 		var r progFwRule
-		if err := inner.Lookup(i, &r); err != nil {
+		if err := f.objs.Rules.Lookup(slot*firewall.MaxRules+i, &r); err != nil {
 			return nil, fmt.Errorf("reading the policy in use: %w", err)
 		}
 		used[r.Counter] = true

@@ -18,6 +18,11 @@ type progAddr6 struct {
 	Addr [16]uint8
 }
 
+type progFlat struct {
+	_  structs.HostLayout
+	To [65536]uint32
+}
+
 type progFwBan struct {
 	_       structs.HostLayout
 	Until   uint64
@@ -43,6 +48,8 @@ type progFwConfig struct {
 	Ports         uint32
 	Named         uint32
 	Direct        uint32
+	Headed        uint32
+	Lengths       uint32
 	Protocols     [256]uint32
 	DefaultAction uint8
 	Malformed     uint8
@@ -72,9 +79,10 @@ type progFwFrame struct {
 	Daddr    [16]uint8
 	Length   uint32
 	Device   uint32
+	Mac      [6]uint8
+	Vlan     uint16
 	Sport    uint16
 	Dport    uint16
-	Vlan     uint16
 	HasVlan  uint8
 	HasPorts uint8
 	Family   uint8
@@ -87,7 +95,6 @@ type progFwFrame struct {
 	Ttl      uint8
 	Dscp     uint8
 	Frag     uint8
-	Mac      [6]uint8
 	L3       uint8
 	Reason   uint8
 	Known    uint8
@@ -150,7 +157,7 @@ type progFwPaid struct {
 
 type progFwRule struct {
 	_          structs.HostLayout
-	CostNs     uint64
+	Cost       uint64
 	BurstNs    uint64
 	BanNs      uint64
 	Counter    uint32
@@ -177,8 +184,16 @@ type progFwRule struct {
 	Unproven   uint8
 	Mac        [6]uint8
 	Grow       uint8
-	Pad        [5]uint8
+	Plain      uint8
+	ByBytes    uint8
+	Flow       uint8
+	Pad        [2]uint8
 	_          [2]byte
+}
+
+type progHead struct {
+	_    structs.HostLayout
+	Word [16]uint64
 }
 
 type progLpm4 struct {
@@ -216,13 +231,14 @@ const (
 	progMapControl   = "control"
 	progMapCounters  = "counters"
 	progMapDrops     = "drops"
+	progMapFlats     = "flats"
 	progMapFrames    = "frames"
 	progMapGuards    = "guards"
+	progMapHeads     = "heads"
 	progMapLogPaid   = "log_paid"
 	progMapMarks     = "marks"
 	progMapNames     = "names"
 	progMapNear4     = "near4"
-	progMapPorts     = "ports"
 	progMapReasons   = "reasons"
 	progMapRows      = "rows"
 	progMapRules     = "rules"
@@ -302,13 +318,14 @@ type progMapSpecs struct {
 	Control   *ebpf.MapSpec `ebpf:"control"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Drops     *ebpf.MapSpec `ebpf:"drops"`
+	Flats     *ebpf.MapSpec `ebpf:"flats"`
 	Frames    *ebpf.MapSpec `ebpf:"frames"`
 	Guards    *ebpf.MapSpec `ebpf:"guards"`
+	Heads     *ebpf.MapSpec `ebpf:"heads"`
 	LogPaid   *ebpf.MapSpec `ebpf:"log_paid"`
 	Marks     *ebpf.MapSpec `ebpf:"marks"`
 	Names     *ebpf.MapSpec `ebpf:"names"`
 	Near4     *ebpf.MapSpec `ebpf:"near4"`
-	Ports     *ebpf.MapSpec `ebpf:"ports"`
 	Reasons   *ebpf.MapSpec `ebpf:"reasons"`
 	Rows      *ebpf.MapSpec `ebpf:"rows"`
 	Rules     *ebpf.MapSpec `ebpf:"rules"`
@@ -362,13 +379,14 @@ type progMaps struct {
 	Control   *ebpf.Map `ebpf:"control"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Drops     *ebpf.Map `ebpf:"drops"`
+	Flats     *ebpf.Map `ebpf:"flats"`
 	Frames    *ebpf.Map `ebpf:"frames"`
 	Guards    *ebpf.Map `ebpf:"guards"`
+	Heads     *ebpf.Map `ebpf:"heads"`
 	LogPaid   *ebpf.Map `ebpf:"log_paid"`
 	Marks     *ebpf.Map `ebpf:"marks"`
 	Names     *ebpf.Map `ebpf:"names"`
 	Near4     *ebpf.Map `ebpf:"near4"`
-	Ports     *ebpf.Map `ebpf:"ports"`
 	Reasons   *ebpf.Map `ebpf:"reasons"`
 	Rows      *ebpf.Map `ebpf:"rows"`
 	Rules     *ebpf.Map `ebpf:"rules"`
@@ -393,13 +411,14 @@ func (m *progMaps) Close() error {
 		m.Control,
 		m.Counters,
 		m.Drops,
+		m.Flats,
 		m.Frames,
 		m.Guards,
+		m.Heads,
 		m.LogPaid,
 		m.Marks,
 		m.Names,
 		m.Near4,
-		m.Ports,
 		m.Reasons,
 		m.Rows,
 		m.Rules,
