@@ -106,7 +106,11 @@ func TestContainsWord(t *testing.T) {
 					}
 				}
 				text, ok := r.AppendText(ev, nil)
-				if want := ok && strings.Contains(string(text), part); test(ev) != want {
+				has, sought := string(text), part
+				if fold {
+					has, sought = strings.ToLower(has), strings.ToLower(sought)
+				}
+				if want := ok && strings.Contains(has, sought); test(ev) != want {
 					t.Fatalf("%s contains %s in %q: %v", r.Name(), part, text, !want)
 				}
 			}
