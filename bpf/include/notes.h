@@ -18,6 +18,18 @@ struct {
 	__uint(max_entries, NOTES_SIZE);
 } notes SEC(".maps");
 
+u64 notes_lost; /* the buffer was full */
+
+static __always_inline int lost(void)
+{
+	__sync_fetch_and_add(&notes_lost, 1);
+	return 0;
+}
+
+/* Room for a note of a type. It is to be compared with NULL once: before 6.2 the verifier
+ * does not see that a second comparison goes the same way. */
+#define reserve(type) ((type *)bpf_ringbuf_reserve(&notes, sizeof(type), 0))
+
 static __always_inline void give(void *note)
 {
 	u64 flags = BPF_RB_NO_WAKEUP;

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bearcat-hids/bearcat/internal/observe/tracer"
 	"github.com/bearcat-hids/bearcat/internal/observe/waterfall"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
@@ -137,15 +138,15 @@ func (r *tracing) write(v text, s story) bool {
 }
 
 // traceFooter says what was left out, where it all comes from, and what it cost.
-func traceFooter(w io.Writer, left string, lost, missed uint64, sources int, bpf time.Duration) error {
+func traceFooter(w io.Writer, left string, sources int, c tracer.Cost) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s; notes lost %d", left, lost)
-	if missed > 0 {
-		fmt.Fprintf(&b, ", skipped by the kernel %d", missed)
+	fmt.Fprintf(&b, "%s; notes lost %d", left, c.Lost)
+	if c.Missed > 0 {
+		fmt.Fprintf(&b, ", skipped by the kernel %d", c.Missed)
 	}
 	fmt.Fprintf(&b, "; sources: %d tracepoints, no function", sources)
-	if bpf > 0 {
-		fmt.Fprintf(&b, "; the programs took %s", nanoseconds(uint64(bpf)))
+	if c.BPF > 0 {
+		fmt.Fprintf(&b, "; the programs took %s", nanoseconds(uint64(c.BPF)))
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())

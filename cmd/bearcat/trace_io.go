@@ -73,7 +73,7 @@ func (r *ioTrace) run(ctx context.Context, footer io.Writer) error {
 		return err
 	}
 	left := fmt.Sprintf("%d calls shown of %d; left out: %d by --rate, %d for want of room", r.shown, n.Calls, n.Sampled, n.Full)
-	return traceFooter(footer, left, n.Lost, n.Missed, t.Sources, n.BPF)
+	return traceFooter(footer, left, t.Sources, n.Cost)
 }
 
 // show writes one call; false where it was the last.

@@ -98,7 +98,7 @@ func (r *packetTrace) run(ctx context.Context, footer io.Writer) error {
 		_, _ = fmt.Fprintf(footer, "note: %s\n", termtext.String(note))
 	}
 	left := fmt.Sprintf("%d packets shown, %d followed; left out: %d by --rate, %d for want of room", r.shown, n.Followed, n.Sampled, n.Full)
-	return traceFooter(footer, left, n.Lost, n.Missed, t.Sources, n.BPF)
+	return traceFooter(footer, left, t.Sources, n.Cost)
 }
 
 // show writes one packet; false where it was the last.

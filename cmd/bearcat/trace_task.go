@@ -92,8 +92,8 @@ func (r *taskTrace) run(ctx context.Context, footer io.Writer) error {
 	for _, note := range t.Notes {
 		_, _ = fmt.Fprintf(footer, "note: %s\n", termtext.String(note))
 	}
-	left := fmt.Sprintf("%d intervals shown of %d; %d tasks left out for want of room", r.shown, n.Notes, n.Full+uint64(r.sums.Left))
-	return traceFooter(footer, left, n.Lost, n.Missed, t.Sources, n.BPF)
+	left := fmt.Sprintf("%d intervals shown of %d; %d tasks left out for want of room", r.shown, n.Told, n.Full+uint64(r.sums.Left))
+	return traceFooter(footer, left, t.Sources, n.Cost)
 }
 
 // show writes one interval; false where it was the last.

@@ -94,11 +94,15 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	}
 	defer t.Close()
 	r := &Result{Rows: []Row{}, Counters: []Counter{}}
-	reasons, err := Reasons(t.Types())
+	types, err := t.Types().Kernel()
+	if err != nil {
+		return nil, fmt.Errorf("reading the kernel's types: %w", err)
+	}
+	reasons, err := Reasons(types)
 	if err != nil {
 		r.Notes = append(r.Notes, "this kernel gives no reasons for drops: look at the place")
 	}
-	coll, err := r.load(t, o, reasons != nil)
+	coll, err := r.load(t, types, o, reasons != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -153,25 +157,21 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 }
 
 // load loads the programs that this kernel has an occasion for.
-func (r *Result) load(t *kernel.Transport, o Options, reasons bool) (*ebpf.Collection, error) {
+func (r *Result) load(t *kernel.Transport, types *btf.Spec, o Options, reasons bool) (*ebpf.Collection, error) {
 	spec, err := loadProg()
 	if err != nil {
 		return nil, fmt.Errorf("reading the programs for drops: %w", err)
-	}
-	all, err := t.Types().Kernel()
-	if err != nil {
-		return nil, fmt.Errorf("reading the kernel's types: %w", err)
 	}
 	if reasons {
 		delete(spec.Programs, "drop_where")
 	} else {
 		delete(spec.Programs, "drop_why")
 	}
-	if kernel.TracepointArguments(all, "udp_fail_queue_rcv_skb") == 0 {
+	if kernel.TracepointArguments(types, "udp_fail_queue_rcv_skb") == 0 {
 		delete(spec.Programs, "owner_full")
 	}
 	hasSocket := uint8(0)
-	if kernel.TracepointArguments(all, "kfree_skb") >= 4 { // packet, place, reason, socket
+	if kernel.TracepointArguments(types, "kfree_skb") >= 4 { // packet, place, reason, socket
 		hasSocket = 1
 	}
 	for name, v := range map[string]any{"only_net": o.Net, "has_socket": hasSocket} {
@@ -205,13 +205,9 @@ func ListOwners(p *ebpf.Program) error {
 }
 
 // Reasons are the names of reasons by number; an error where the kernel gives none.
-func Reasons(types *btf.Cache) (map[uint32]string, error) {
-	spec, err := types.Kernel()
-	if err != nil {
-		return nil, err
-	}
+func Reasons(types *btf.Spec) (map[uint32]string, error) {
 	var enum *btf.Enum
-	if err := spec.TypeByName("skb_drop_reason", &enum); err != nil {
+	if err := types.TypeByName("skb_drop_reason", &enum); err != nil {
 		return nil, err
 	}
 	out := map[uint32]string{}

@@ -123,7 +123,7 @@ static __always_inline int tell_pages(struct call *c, u32 tid)
 
 	if (!c->untold)
 		return 0;
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, number(c, tid), PAGES);
@@ -187,7 +187,7 @@ static __always_inline void end_call(struct call *c, u32 tid, s64 result)
 		return;
 	tell_pages(c, tid);
 	id = number(c, tid);
-	e = bpf_ringbuf_reserve(&notes, sizeof(*e), 0);
+	e = reserve(struct ended);
 	if (!e) {
 		lost();
 		return;
@@ -238,7 +238,7 @@ int BPF_PROG(page_added)
 
 static __always_inline int tell_disk(u64 id, u32 what, struct gendisk___bc *disk, u64 sector, u32 bytes, u32 op)
 {
-	struct note *n = reserve();
+	struct note *n = reserve(struct note);
 
 	if (!n)
 		return lost();
@@ -320,7 +320,7 @@ static __always_inline int tell_task(struct task_struct *t, u32 what, struct tas
 	if (what == ASLEEP)
 		tell_pages(c, tid);
 	c->told++;
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, number(c, tid), what);

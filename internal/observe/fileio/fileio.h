@@ -74,7 +74,6 @@ struct call {
 struct totals {
 	u64 calls;
 	u64 sampled; /* calls left out: more a second than are told */
-	u64 lost;    /* notes: the buffer was full */
 	u64 full;    /* calls and requests for which there was no room */
 	u64 begun;   /* this second */
 	u64 second;
@@ -100,19 +99,6 @@ struct {
 	__type(key, u64);
 	__type(value, u64);
 } asked SEC(".maps");
-
-static __always_inline int lost(void)
-{
-	__sync_fetch_and_add(&total.lost, 1);
-	return 0;
-}
-
-/* Room for a note. It is compared with NULL once: before 6.2 the verifier does not see
- * that a second comparison goes the same way. */
-static __always_inline struct note *reserve(void)
-{
-	return bpf_ringbuf_reserve(&notes, sizeof(struct note), 0);
-}
 
 static __always_inline void fill(struct note *n, u64 call, u32 what)
 {

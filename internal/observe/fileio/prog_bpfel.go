@@ -107,7 +107,6 @@ type progTotals struct {
 	_       structs.HostLayout
 	Calls   uint64
 	Sampled uint64
-	Lost    uint64
 	Full    uint64
 	Begun   uint64
 	Second  uint64
@@ -150,6 +149,7 @@ const (
 	progVarFirstSlot        = "first_slot"
 	progVarIterSlot         = "iter_slot"
 	progVarMost             = "most"
+	progVarNotesLost        = "notes_lost"
 	progVarOnlyComm         = "only_comm"
 	progVarOnlyCommLen      = "only_comm_len"
 	progVarOnlyTgid         = "only_tgid"
@@ -236,6 +236,7 @@ type progVariableSpecs struct {
 	FirstSlot     *ebpf.VariableSpec `ebpf:"first_slot"`
 	IterSlot      *ebpf.VariableSpec `ebpf:"iter_slot"`
 	Most          *ebpf.VariableSpec `ebpf:"most"`
+	NotesLost     *ebpf.VariableSpec `ebpf:"notes_lost"`
 	OnlyComm      *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
 	OnlyTgid      *ebpf.VariableSpec `ebpf:"only_tgid"`
@@ -297,6 +298,7 @@ type progVariables struct {
 	FirstSlot     *ebpf.Variable `ebpf:"first_slot"`
 	IterSlot      *ebpf.Variable `ebpf:"iter_slot"`
 	Most          *ebpf.Variable `ebpf:"most"`
+	NotesLost     *ebpf.Variable `ebpf:"notes_lost"`
 	OnlyComm      *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`
 	OnlyTgid      *ebpf.Variable `ebpf:"only_tgid"`

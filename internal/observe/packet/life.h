@@ -42,19 +42,6 @@ static __always_inline void fill(struct note *n, u64 life, u16 what, u16 how, st
 	}
 }
 
-static __always_inline int lost(void)
-{
-	__sync_fetch_and_add(&total.lost, 1);
-	return 0;
-}
-
-/* Room for a note. It is compared with NULL once: before 6.2 the verifier does not see
- * that a second comparison goes the same way. */
-static __always_inline struct note *reserve(void)
-{
-	return bpf_ringbuf_reserve(&notes, sizeof(struct note), 0);
-}
-
 static __always_inline struct skb_shared_info___bc *shared(struct sk_buff___bc *skb)
 {
 	return (void *)BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, end);
@@ -202,7 +189,7 @@ static __always_inline u64 begin(void *ctx, struct sk_buff___bc *skb, u64 head, 
 		__sync_fetch_and_add(&total.full, 1);
 		return 0;
 	}
-	b = bpf_ringbuf_reserve(&notes, sizeof(*b), 0);
+	b = reserve(struct birth);
 	if (!b) {
 		bpf_map_delete_elem(&lives, &head);
 		return lost();
@@ -247,7 +234,7 @@ static __always_inline u64 go_on(struct life *l, u64 head, u16 what, u16 how)
 static __always_inline int tell(struct life *l, u64 head, u16 what, u16 how, struct now *now)
 {
 	u64 id = go_on(l, head, what, how);
-	struct note *n = reserve();
+	struct note *n = reserve(struct note);
 
 	if (!n)
 		return lost();

@@ -52,7 +52,7 @@ int BPF_PROG(send_queued, void *packet)
 	}
 	id = go_on(l, head, SEND_QUEUED, 0);
 	dev = BPF_CORE_READ(skb, dev);
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, SEND_QUEUED, 0, now);
@@ -89,7 +89,7 @@ int BPF_PROG(qdisc_in, struct Qdisc___bc *q, void *txq, void *packet)
 	if (!l || !now)
 		return 0;
 	id = go_on(l, head, QDISC_IN, 0);
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, QDISC_IN, 0, now);
@@ -114,7 +114,7 @@ int BPF_PROG(qdisc_out, struct Qdisc___bc *q, void *txq, int packets, void *pack
 	if (!l)
 		return 0;
 	id = go_on(l, head, QDISC_OUT, 0);
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, QDISC_OUT, 0, now);
@@ -138,7 +138,7 @@ int BPF_PROG(driver, void *packet, void *device)
 	now->driver = (u64)packet;
 	now->driver_id = l->id;
 	id = go_on(l, head, DRIVER, 0);
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, DRIVER, 0, now);
@@ -157,7 +157,7 @@ int BPF_PROG(driver_back, void *packet, int rc)
 
 	if (!now || !now->driver_id || now->driver != (u64)packet)
 		return 0;
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, now->driver_id, DRIVER_BACK, 0, now);
@@ -184,7 +184,7 @@ int BPF_PROG(recv_queued, void *packet)
 		return 0;
 	}
 	id = go_on(l, head, RECV_QUEUED, 0);
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, RECV_QUEUED, 0, now);
@@ -216,7 +216,7 @@ static __always_inline void tell_received(struct life *l, struct sk_buff___bc *s
 {
 	struct net_device___bc *dev = BPF_CORE_READ(skb, dev);
 	u64 id = go_on(l, head, RECEIVED, 0);
-	struct note *n = reserve();
+	struct note *n = reserve(struct note);
 
 	if (!n) {
 		lost();
@@ -278,7 +278,7 @@ int BPF_PROG(tcp, void *sk, void *packet)
 	if (BPF_CORE_READ(skb, len) <= (words >> 4) * 4) /* no data: it ends here */
 		how = LIFE_ENDS;
 	id = go_on(l, head, TCP, how);
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, TCP, how, now);
@@ -330,7 +330,7 @@ int BPF_PROG(socket_ready, void *sk)
 		else
 			bpf_map_update_elem(&waiting, &key, &one, BPF_ANY);
 	}
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, SOCKET, 0, now);
@@ -364,10 +364,10 @@ int BPF_PROG(reader_woken, struct task_struct *t)
 	w.at = bpf_ktime_get_ns();
 	if (!bpf_map_update_elem(&readers, &tid, &w, BPF_ANY)) {
 		if (!waking)
-			now->switched = 0; /* nobody was looking until now */
+			now->slices.switched = 0; /* nobody was looking until now */
 		__sync_fetch_and_add(&waking, 1);
 	}
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, w.life, WOKEN, 0, now);
@@ -378,35 +378,6 @@ int BPF_PROG(reader_woken, struct task_struct *t)
 	BPF_CORE_READ_INTO(&n->comm, t, comm);
 	give(n);
 	return 0;
-}
-
-/* Notes who leaves the processor, and how long it had it. */
-static __always_inline void keep_slice(struct task_struct *prev, struct now *now, u64 at)
-{
-	struct slice *s = &now->slices[now->next_slice++ % SLICES];
-
-	s->from = now->switched;
-	s->to = at;
-	s->tgid = BPF_CORE_READ(prev, tgid);
-	BPF_CORE_READ_INTO(&s->comm, prev, comm);
-	now->switched = at;
-}
-
-/* Who had the processor longest since then, of the last ones. */
-static __always_inline struct slice *longest(struct now *now, u64 since)
-{
-	struct slice *best = NULL, *s;
-	u64 most = 0, from;
-
-	for (int i = 0; i < SLICES; i++) {
-		s = &now->slices[i];
-		from = s->from > since ? s->from : since;
-		if (s->to > from && s->to - from > most) {
-			most = s->to - from;
-			best = s;
-		}
-	}
-	return best;
 }
 
 /* a and the name at the device's place are of the other process. */
@@ -443,7 +414,7 @@ static __always_inline int lose(struct task_struct *reader, struct task_struct *
 		return 0;
 	life = w->life;
 	w->at = bpf_ktime_get_ns(); /* it waits again */
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, life, OFF_CPU, 0, now);
@@ -462,8 +433,8 @@ static __always_inline int get(struct task_struct *reader, struct now *now)
 	if (!w)
 		return 0;
 	life = w->life;
-	s = longest(now, w->at);
-	n = reserve();
+	s = longest(&now->slices, w->at);
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, life, ON_CPU, 0, now);
@@ -485,7 +456,7 @@ int BPF_PROG(reader_switched, bool preempt, struct task_struct *prev, struct tas
 	now = now_here();
 	if (!now)
 		return 0;
-	keep_slice(prev, now, bpf_ktime_get_ns());
+	keep_slice(&now->slices, prev, bpf_ktime_get_ns());
 	lose(prev, next, now);
 	return get(next, now);
 }
@@ -517,7 +488,7 @@ int BPF_PROG(copied, void *packet, int length)
 		return 0; /* somebody listens */
 	has_read();
 	id = go_on(l, head, COPIED, LIFE_ENDS);
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, COPIED, LIFE_ENDS, now);
@@ -562,7 +533,7 @@ int BPF_PROG(read_call, void *sk, int ret, int flags)
 		return 0;
 	__sync_fetch_and_add(waits, -1);
 	has_read();
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, 0, READ, 0, now);
@@ -585,7 +556,7 @@ static __always_inline int dropped_at(void *packet, u64 where, u32 reason, struc
 	if (!l || !now)
 		return 0;
 	id = go_on(l, head, DROPPED, LIFE_ENDS);
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, DROPPED, LIFE_ENDS, now);

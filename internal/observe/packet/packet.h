@@ -12,6 +12,7 @@
 
 #include "notes.h"
 #include "owner.h"
+#include "slices.h"
 
 #define LIVES 8192
 #define THREADS 16384
@@ -21,7 +22,6 @@
 #define BYTES 128
 #define HEADER 40
 #define WAKES 4 /* as many readers are followed for one packet */
-#define SLICES 16
 #define SWITCHES 16 /* of a reader are told for one packet */
 #define SECOND 1000000000ULL
 
@@ -138,14 +138,6 @@ struct gro {
 	u64 at;
 };
 
-/* A task that had a processor. */
-struct slice {
-	u64 from, to; /* from is 0 where it is not known */
-	u32 tgid;
-	char comm[16];
-	u32 pad;
-};
-
 /* What a processor is doing. */
 struct now {
 	u64 irq_at;
@@ -159,9 +151,7 @@ struct now {
 	u64 driver, driver_id;
 	u64 lives; /* that began here */
 	struct gro gro[GRO_SLOTS];
-	u64 switched; /* when, if a reader was awaited then */
-	u32 next_slice, pad;
-	struct slice slices[SLICES]; /* the last ones */
+	struct slices slices; /* while readers are awaited */
 	u64 left[GRO_SLOTS]; /* packets that were left out: they do not begin further on */
 };
 
@@ -169,7 +159,6 @@ struct totals {
 	u64 lives;
 	u64 sampled; /* lives left out: more a second than are followed */
 	u64 full;    /* lives left out: no room */
-	u64 lost;    /* notes: the buffer was full */
 	u64 begun;   /* this second */
 	u64 second;
 };

@@ -130,16 +130,19 @@ type progNow struct {
 		Head uint64
 		At   uint64
 	}
-	Switched  uint64
-	NextSlice uint32
-	Pad       uint32
-	Slices    [16]struct {
-		_    structs.HostLayout
-		From uint64
-		To   uint64
-		Tgid uint32
-		Comm [16]int8
-		Pad  uint32
+	Slices struct {
+		_        structs.HostLayout
+		Switched uint64
+		Next     uint32
+		Pad      uint32
+		Of       [16]struct {
+			_    structs.HostLayout
+			From uint64
+			To   uint64
+			Tgid uint32
+			Comm [16]int8
+			Pad  uint32
+		}
 	}
 	Left [64]uint64
 }
@@ -155,7 +158,6 @@ type progTotals struct {
 	Lives   uint64
 	Sampled uint64
 	Full    uint64
-	Lost    uint64
 	Begun   uint64
 	Second  uint64
 }
@@ -236,6 +238,7 @@ const (
 	progVarDropSocket      = "drop_socket"
 	progVarHasReady        = "has_ready"
 	progVarMost            = "most"
+	progVarNotesLost       = "notes_lost"
 	progVarOnlyNet         = "only_net"
 	progVarTotal           = "total"
 	progVarUnusedBirth     = "unused_birth"
@@ -339,6 +342,7 @@ type progVariableSpecs struct {
 	DropSocket   *ebpf.VariableSpec `ebpf:"drop_socket"`
 	HasReady     *ebpf.VariableSpec `ebpf:"has_ready"`
 	Most         *ebpf.VariableSpec `ebpf:"most"`
+	NotesLost    *ebpf.VariableSpec `ebpf:"notes_lost"`
 	OnlyNet      *ebpf.VariableSpec `ebpf:"only_net"`
 	Total        *ebpf.VariableSpec `ebpf:"total"`
 	UnusedBirth  *ebpf.VariableSpec `ebpf:"unused_birth"`
@@ -401,6 +405,7 @@ type progVariables struct {
 	DropSocket   *ebpf.Variable `ebpf:"drop_socket"`
 	HasReady     *ebpf.Variable `ebpf:"has_ready"`
 	Most         *ebpf.Variable `ebpf:"most"`
+	NotesLost    *ebpf.Variable `ebpf:"notes_lost"`
 	OnlyNet      *ebpf.Variable `ebpf:"only_net"`
 	Total        *ebpf.Variable `ebpf:"total"`
 	UnusedBirth  *ebpf.Variable `ebpf:"unused_birth"`

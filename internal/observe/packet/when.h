@@ -120,7 +120,7 @@ int BPF_PROG(call_ends, struct pt_regs *regs, long ret)
 	if (!c)
 		return 0;
 	if (c->life) {
-		n = reserve();
+		n = reserve(struct note);
 		if (!n)
 			return lost();
 		fill(n, c->life, SENT, 0, now);

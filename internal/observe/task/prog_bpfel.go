@@ -33,12 +33,12 @@ type progNote struct {
 	OtherComm [16]int8
 }
 
-type progNow struct {
+type progSlices struct {
 	_        structs.HostLayout
 	Switched uint64
 	Next     uint32
 	Pad      uint32
-	Slices   [8]struct {
+	Of       [16]struct {
 		_    structs.HostLayout
 		From uint64
 		To   uint64
@@ -64,7 +64,6 @@ type progTask struct {
 type progTotals struct {
 	_     structs.HostLayout
 	Notes uint64
-	Lost  uint64
 	Full  uint64
 }
 
@@ -92,6 +91,7 @@ const (
 	progProgLeft       = "left"
 	progProgMoves      = "moves"
 	progProgWakes      = "wakes"
+	progVarNotesLost   = "notes_lost"
 	progVarOnlyComm    = "only_comm"
 	progVarOnlyCommLen = "only_comm_len"
 	progVarOnlyTgid    = "only_tgid"
@@ -169,6 +169,7 @@ type progMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
+	NotesLost   *ebpf.VariableSpec `ebpf:"notes_lost"`
 	OnlyComm    *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen *ebpf.VariableSpec `ebpf:"only_comm_len"`
 	OnlyTgid    *ebpf.VariableSpec `ebpf:"only_tgid"`
@@ -224,6 +225,7 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
+	NotesLost   *ebpf.Variable `ebpf:"notes_lost"`
 	OnlyComm    *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen *ebpf.Variable `ebpf:"only_comm_len"`
 	OnlyTgid    *ebpf.Variable `ebpf:"only_tgid"`

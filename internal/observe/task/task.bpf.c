@@ -6,6 +6,7 @@
 #include "chosen.h"
 #include "notes.h"
 #include "runnable.h"
+#include "slices.h"
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -13,7 +14,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define TASKS 16384
 #define STACKS 4096
 #define DEPTH 32
-#define SLICES 8
 
 enum what {
 	RAN = 1, /* and leaves the processor: other is who gets it */
@@ -54,23 +54,8 @@ struct task {
 	u32 cpu; /* where it ran last */
 };
 
-/* A task that had a processor. */
-struct slice {
-	u64 from, to;
-	u32 tgid;
-	char comm[16];
-	u32 pad;
-};
-
-struct now {
-	u64 switched;
-	u32 next, pad;
-	struct slice slices[SLICES]; /* the last ones */
-};
-
 struct totals {
 	u64 notes;
-	u64 lost; /* the buffer was full */
 	u64 full; /* tasks for which there was no room */
 };
 
@@ -87,7 +72,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct now);
+	__type(value, struct slices);
 } nows SEC(".maps");
 
 struct {
@@ -107,12 +92,6 @@ static __always_inline bool has_ended(struct task_struct *t)
 	return BPF_CORE_READ((struct task_struct___more *)t, exit_state) != 0;
 }
 
-static __always_inline int lost(void)
-{
-	__sync_fetch_and_add(&total.lost, 1);
-	return 0;
-}
-
 static __always_inline void fill(struct note *n, u32 what, struct task_struct *t, u64 from, u64 to)
 {
 	__builtin_memset(n, 0, sizeof(*n));
@@ -125,41 +104,6 @@ static __always_inline void fill(struct note *n, u32 what, struct task_struct *t
 	n->tid = BPF_CORE_READ(t, pid);
 	n->stack = -1;
 	name_of(n->comm, t);
-}
-
-/* A note is compared with NULL once: before 6.2 the verifier does not see that a second
- * comparison goes the same way. */
-static __always_inline struct note *reserve(void)
-{
-	return bpf_ringbuf_reserve(&notes, sizeof(struct note), 0);
-}
-
-static __always_inline void keep_slice(struct now *now, struct task_struct *prev, u64 at)
-{
-	struct slice *s = &now->slices[now->next++ % SLICES];
-
-	s->from = now->switched;
-	s->to = at;
-	s->tgid = BPF_CORE_READ(prev, tgid);
-	name_of(s->comm, prev);
-	now->switched = at;
-}
-
-/* Who had the processor longest since then, of the last ones. */
-static __always_inline struct slice *longest(struct now *now, u64 since)
-{
-	struct slice *best = NULL, *s;
-	u64 most = 0, from;
-
-	for (int i = 0; i < SLICES; i++) {
-		s = &now->slices[i];
-		from = s->from > since ? s->from : since;
-		if (s->to > from && s->to - from > most) {
-			most = s->to - from;
-			best = s;
-		}
-	}
-	return best;
 }
 
 /* A task leaves the processor. */
@@ -196,7 +140,7 @@ static __always_inline int leaves(void *ctx, struct task_struct *t, struct task_
 		bpf_map_delete_elem(&tasks, &tid);
 	if (!on)
 		return 0;
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, RAN, t, on, at);
@@ -214,7 +158,7 @@ static __always_inline int slept(struct task_struct *t, struct task *k)
 
 	if (!k->woken || k->woken <= k->off)
 		return 0;
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, SLEPT, t, k->off, k->woken);
@@ -226,10 +170,10 @@ static __always_inline int slept(struct task_struct *t, struct task *k)
 	return 0;
 }
 
-static __always_inline int waited(struct task_struct *t, u64 since, struct now *now, u64 at)
+static __always_inline int waited(struct task_struct *t, u64 since, struct slices *now, u64 at)
 {
 	struct slice *s = longest(now, since);
-	struct note *n = reserve();
+	struct note *n = reserve(struct note);
 
 	if (!n)
 		return lost();
@@ -243,7 +187,7 @@ static __always_inline int waited(struct task_struct *t, u64 since, struct now *
 }
 
 /* A task gets the processor. */
-static __always_inline int comes(struct task_struct *t, struct now *now, u64 at)
+static __always_inline int comes(struct task_struct *t, struct slices *now, u64 at)
 {
 	u32 tid = BPF_CORE_READ(t, pid);
 	struct task *k = bpf_map_lookup_elem(&tasks, &tid);
@@ -273,7 +217,7 @@ int BPF_PROG(came, bool preempt, struct task_struct *prev, struct task_struct *n
 {
 	u64 at = bpf_ktime_get_ns();
 	u32 zero = 0;
-	struct now *now = bpf_map_lookup_elem(&nows, &zero);
+	struct slices *now = bpf_map_lookup_elem(&nows, &zero);
 
 	if (!now)
 		return 0;
@@ -329,7 +273,7 @@ int BPF_PROG(moves, struct task_struct *t, int to)
 		return 0;
 	from = k->cpu;
 	at = bpf_ktime_get_ns();
-	n = reserve();
+	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, MOVED, t, at, at);

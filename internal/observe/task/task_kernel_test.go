@@ -35,7 +35,7 @@ func follow(t *testing.T, c kernel.Choice, d time.Duration) ([]*Interval, []*Sum
 		t.Fatal(err)
 	}
 	n, err := tr.Totals()
-	if err != nil || n.Lost > 0 || n.Full > 0 || n.Notes == 0 {
+	if err != nil || n.Lost > 0 || n.Full > 0 || n.Told == 0 {
 		t.Errorf("%+v, %v", n, err)
 	}
 	t.Logf("%+v %v", n, tr.Notes)
