@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall/pcap"
+	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 	"github.com/bearcat-hids/bearcat/internal/observe/packet"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
@@ -56,12 +57,12 @@ on standard error, says what was left out or lost.`,
 }
 
 // check reads the flags before anything is loaded.
-func (r *packetTrace) check(filter string) error {
+func (r *packetTrace) check(text string) error {
 	if err := r.tracing.check(r.Rate); err != nil {
 		return err
 	}
 	var err error
-	if r.Filter, err = packet.ParseFilter(filter); err != nil {
+	if r.Filter, err = filter.Parse(text); err != nil {
 		return usageError{err}
 	}
 	if r.netOf != 0 {

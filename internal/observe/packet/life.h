@@ -13,16 +13,6 @@ struct skb_shared_info___bc {
 	} dataref;
 } __attribute__((preserve_access_index));
 
-/* Whether the filter takes a packet. The loader puts the filter's instructions in the
- * place of these; without a filter all packets are taken. */
-static __attribute__((noinline)) int match(struct header *h)
-{
-	int yes = 1;
-
-	asm volatile("" : "+r"(yes) : "r"(h) : "memory");
-	return yes;
-}
-
 static __always_inline void fill(struct note *n, u64 life, u16 what, u16 how, struct now *now)
 {
 	u64 ids = bpf_get_current_pid_tgid();

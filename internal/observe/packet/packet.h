@@ -10,6 +10,7 @@
 #ifndef BEARCAT_PACKET_H
 #define BEARCAT_PACKET_H
 
+#include "filter.h"
 #include "notes.h"
 #include "owner.h"
 #include "slices.h"
@@ -19,8 +20,6 @@
 #define STACKS 2048
 #define DEPTH 48
 #define GRO_SLOTS 64
-#define BYTES 128
-#define HEADER 40
 #define WAKES 4 /* as many readers are followed for one packet */
 #define SWITCHES 16 /* of a reader are told for one packet */
 #define SECOND 1000000000ULL
@@ -96,20 +95,6 @@ struct birth {
 	u16 pad;
 	char route_device[16];
 	u8 bytes[BYTES]; /* from the network header on */
-};
-
-/* What a filter looks at. Filters are compiled for these offsets. */
-struct header {
-	u8 l3[HEADER];
-	u8 l4[HEADER];
-	u32 length;
-	u32 family; /* the Ethernet protocol */
-	u32 proto;  /* of IP; 0 for others */
-	u32 l4_has; /* so many bytes are there of l4; 0 for later fragments */
-	u32 sent;
-	u32 pad;
-	u8 bytes[BYTES];
-	u32 has;
 };
 
 struct life {
