@@ -3,8 +3,6 @@ package connection
 import (
 	"context"
 	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,24 +12,6 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 	"github.com/bearcat-hids/bearcat/test/kernel/guest"
 )
-
-// inNetwork runs the test in a network namespace of its own, with loopback up.
-func inNetwork(t *testing.T) uint32 {
-	t.Helper()
-	guest.NeedKernel(t)
-	runtime.LockOSThread() // the thread ends with the test, and the namespace with it
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
-		t.Fatal(err)
-	}
-	return uint32(st.Ino)
-}
 
 // follow traces while act runs, and returns the connections by their other end's port.
 func follow(t *testing.T, o Options, text string, act func()) []*Life {
@@ -94,7 +74,7 @@ var loopback = [4]byte{127, 0, 0, 1}
 // TestBothEndsOfAConnection connects, sends 1000 bytes and closes: both ends are told,
 // with bytes and owner, and the states in order.
 func TestBothEndsOfAConnection(t *testing.T) {
-	netns := inNetwork(t)
+	netns := guest.Network(t)
 	l := socket(t)
 	defer unix.Close(l)
 	if err := unix.Bind(l, &unix.SockaddrInet4{Port: 9400, Addr: loopback}); err != nil {
@@ -156,7 +136,7 @@ func TestBothEndsOfAConnection(t *testing.T) {
 
 // TestRefusedAndOpen connects where nobody listens, and leaves another connection open.
 func TestRefusedAndOpen(t *testing.T) {
-	netns := inNetwork(t)
+	netns := guest.Network(t)
 	l := socket(t)
 	defer unix.Close(l)
 	_ = unix.Bind(l, &unix.SockaddrInet4{Port: 9401, Addr: loopback})
