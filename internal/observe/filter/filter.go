@@ -191,3 +191,21 @@ func (f *Filter) Compile() asm.Instructions {
 	}
 	return f.compile()
 }
+
+// Directed is whether the filter asks for the direction: then it may take a packet that
+// comes in though it did not when that was sent.
+func (f *Filter) Directed() bool { return directed(f.root) }
+
+func directed(n node) bool {
+	switch n := n.(type) {
+	case and:
+		return directed(n.l) || directed(n.r)
+	case or:
+		return directed(n.l) || directed(n.r)
+	case not:
+		return directed(n.x)
+	case compare:
+		return n.offset == headerSent
+	}
+	return false
+}

@@ -152,6 +152,15 @@ func TestHeaderIsAsCompiled(t *testing.T) {
 	}
 }
 
+func TestDirected(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "tcp port 80": false, "inbound": true, "tcp and not (outbound or udp)": true} {
+		f, err := Parse(text)
+		if err != nil || f.Directed() != want {
+			t.Errorf("%q: %v, %v", text, f.Directed(), err)
+		}
+	}
+}
+
 func TestFiltersThatDoNotCompile(t *testing.T) {
 	for text, want := range map[string]struct {
 		at  int

@@ -80,6 +80,9 @@ func (l *Life) Stage(name string) (waterfall.Stage, bool) {
 	return waterfall.Stage{}, false
 }
 
+// Family is the Ethernet protocol, such as 0x0800 for IPv4.
+func (l *Life) Family() uint16 { return l.family }
+
 // Numbers of protocols: of Ethernet, and of IP.
 const (
 	familyIPv4 = 0x0800

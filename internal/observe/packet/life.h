@@ -166,12 +166,15 @@ static __always_inline u64 begin(void *ctx, struct sk_buff___bc *skb, u64 head, 
 	left = &now->left[(head >> 8) % GRO_SLOTS];
 	if (!h || (!sent && *left == head) || (only_net && net != only_net))
 		return 0;
-	*left = head;
+	if (!directed)
+		*left = head;
 	if (!read_header(h, skb, sent) || !match(h))
 		return 0;
 	l.seen = bpf_ktime_get_ns();
-	if (!admitted(l.seen))
+	if (!admitted(l.seen)) {
+		*left = head;
 		return 0;
+	}
 	*left = 0;
 	__sync_fetch_and_add(&total.lives, 1);
 	l.id = ++now->lives << 12 | (bpf_get_smp_processor_id() & 0xfff);

@@ -141,7 +141,7 @@ func constants(o Options, types *btf.Spec) map[string]any {
 	kfree := kernel.TracepointArguments(types, "kfree_skb") // packet, place, reason, socket
 	return map[string]any{
 		"only_net": o.Net, "most": o.Rate, "has_ready": flag(kernel.TracepointArguments(types, "sk_data_ready") > 0),
-		"drop_reason": flag(kfree >= 3), "drop_socket": flag(kfree >= 4),
+		"directed": flag(o.Filter != nil && o.Filter.Directed()), "drop_reason": flag(kfree >= 3), "drop_socket": flag(kfree >= 4),
 	}
 }
 

@@ -158,6 +158,7 @@ struct woken {
 
 const volatile u32 most = 1000; /* lives a second */
 const volatile u8 has_ready = 0; /* 6.3 brought sk_data_ready */
+const volatile u8 directed = 0; /* the filter asks whether a packet comes in or goes out */
 const volatile u8 drop_reason = 0;
 const volatile u8 drop_socket = 0;
 
