@@ -80,7 +80,7 @@ func CompareSockets(spaces map[uint64][]int) *SocketLists {
 }
 
 // ended tells whether an error only means that a namespace's processes have gone.
-func ended(err error) bool { return gone(err) || errors.Is(err, errLeft) }
+func ended(err error) bool { return err != nil && (gone(err) || errors.Is(err, errLeft)) }
 
 // compare reads both lists of one kind, in the namespace that this thread is in.
 func (s *SocketLists) compare(ns uint64, pids []int, q socketQuestion) error {

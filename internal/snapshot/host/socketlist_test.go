@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"os"
@@ -52,6 +53,12 @@ func FuzzSocketLists(f *testing.F) {
 			t.Errorf("%x has name %q", message, unixName(message))
 		}
 	})
+}
+
+func TestEnded(t *testing.T) {
+	if ended(nil) || ended(os.ErrPermission) || !ended(fmt.Errorf("x: %w", errLeft)) || !ended(os.ErrNotExist) {
+		t.Error("only what has gone has ended")
+	}
 }
 
 // TestCompareSockets has both lists agree on sockets that the test opens.
