@@ -72,7 +72,7 @@ absolute path, the ends of a socket, who is at the other end of a pipe, and
 the position.`,
 		"  bearcat show fd --pid 4242\n  bearcat show fd --deleted\n  bearcat show fd --where 'fd.name startswith /etc and proc.name = nginx' --json",
 		0, true, showFD)
-	cmd.Flags().Uint32Var(&f.pid, "pid", 0, "of one `PROCESS`")
+	f.pidFlag(cmd)
 	cmd.Flags().StringVar(&f.path, "path", "", "of files whose path begins with `PREFIX`")
 	cmd.Flags().Bool("socket", false, "sockets only")
 	cmd.Flags().Bool("deleted", false, "files that have no name any more")
@@ -85,6 +85,10 @@ the position.`,
 	}
 	cmd.MarkFlagsMutuallyExclusive("socket", "deleted")
 	return cmd
+}
+
+func (f *taskFlags) pidFlag(cmd *cobra.Command) {
+	cmd.Flags().Uint32Var(&f.pid, "pid", 0, "of one `PROCESS`")
 }
 
 // files takes a snapshot with its open files, and those that a condition keeps.
@@ -100,11 +104,11 @@ func files(f *taskFlags) (s *task.Snapshot, all, kept []task.File, err error) {
 		s.Close()
 		return nil, nil, nil, err
 	}
-	if where == nil {
+	if where == nil && f.pid == 0 && f.netns == 0 && f.cgroup == "" {
 		return s, all, all, nil
 	}
 	for i := range all {
-		if where.File(&all[i]) {
+		if f.holds(all[i].Proc) && (where == nil || where.File(&all[i])) {
 			kept = append(kept, all[i])
 		}
 	}
@@ -113,8 +117,7 @@ func files(f *taskFlags) (s *task.Snapshot, all, kept []task.File, err error) {
 
 func (f *taskFlags) wants(x *task.File) bool {
 	switch {
-	case f.pid != 0 && x.Key.Pid != f.pid,
-		f.path != "" && !strings.HasPrefix(x.FD.File.Path, f.path),
+	case f.path != "" && !strings.HasPrefix(x.FD.File.Path, f.path),
 		f.only == "socket" && x.FD.Sock == nil,
 		f.only == "deleted" && !x.FD.File.Deleted && !x.FD.File.Memfd:
 		return false
@@ -204,11 +207,12 @@ type pipeAnswer struct {
 }
 
 func pipeNoun() *cobra.Command {
-	cmd, _ := taskNoun("pipe", "pipes and FIFOs: who writes to whom",
+	cmd, f := taskNoun("pipe", "pipes and FIFOs: who writes to whom",
 		`Lists pipes and FIFOs with the processes at both ends. One without readers or
 without writers is marked with a dash.`,
 		"  bearcat show pipe\n  bearcat show pipe --where 'proc.name = bash' --json",
 		0, true, showPipe)
+	f.pidFlag(cmd)
 	return cmd
 }
 

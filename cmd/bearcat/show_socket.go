@@ -85,6 +85,8 @@ retransmits of TCP, as the kernel's sock_diag tells them. Sockets that nobody
 holds any more, such as connections in TIME_WAIT, are not among them.`,
 		"  bearcat show socket\n  bearcat show socket --listen --wide\n  bearcat show socket 482211\n  bearcat show socket --where 'fd.rport = 443' --json",
 		1, true, showSocket)
+	f.pidFlag(cmd)
+	cmd.Flags().Uint64Var(&f.netns, "netns", 0, "of processes in the network namespace of this `NUMBER`,\nas bearcat show ns lists it")
 	cmd.Flags().BoolVar(&f.listen, "listen", false, "those that wait for others: TCP in LISTEN, UDP\nwithout a peer, unix sockets with a name")
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/task"
 	"github.com/spf13/cobra"
@@ -15,10 +16,14 @@ import (
 // taskFlags are those of the nouns about processes and their files.
 type taskFlags struct {
 	showFlags
-	pid    uint32
-	path   string
-	only   string
-	listen bool
+	pid       uint32
+	path      string
+	only      string
+	listen    bool
+	container string
+	netns     uint64
+	// cgroup is the control group of the container, where one is asked for.
+	cgroup string
 }
 
 // taskNouns are the nouns of bearcat show that are about processes.
@@ -30,7 +35,33 @@ func taskNouns() []*cobra.Command {
 // from a snapshot.
 func taskNoun(use, short, long, example string, most int, rules bool, build func(f *taskFlags, args []string) (answer, error)) (*cobra.Command, *taskFlags) {
 	f := &taskFlags{showFlags: showFlags{rules: rules}}
-	return noun(&f.showFlags, use, short, long, example, most, func(args []string) (answer, error) { return build(f, args) }), f
+	cmd := noun(&f.showFlags, use, short, long, example, most, func(args []string) (answer, error) {
+		if err := f.resolve(); err != nil {
+			return nil, err
+		}
+		return build(f, args)
+	})
+	cmd.Flags().StringVar(&f.container, "container", "", "of one container, by the first digits of its `ID`")
+	return cmd, f
+}
+
+// resolve finds the control group of the container that is asked for.
+func (f *taskFlags) resolve() (err error) {
+	if f.container != "" {
+		f.cgroup, err = kernel.ContainerCgroup(f.container)
+	}
+	return err
+}
+
+// holds tells whether a process is among those that the flags ask for.
+func (f *taskFlags) holds(p *event.Process) bool {
+	switch {
+	case f.pid != 0 && p.Pid != f.pid,
+		f.netns != 0 && (p.NS == nil || uint64(p.NS.Net) != f.netns),
+		f.cgroup != "" && (p.Cgroup == nil || p.Cgroup.Path != f.cgroup && !strings.HasPrefix(p.Cgroup.Path, f.cgroup+"/")):
+		return false
+	}
+	return true
 }
 
 // taskAnswer is what a noun about processes gives: what is printed as JSON and the
@@ -155,7 +186,7 @@ func procNoun() *cobra.Command {
 own list, which a process cannot leave by covering its folder in /proc.
 PROGRAM is the file that really runs, whatever the process calls itself. USER
 has uid>euid where they differ. --wide adds control group and arguments.`,
-		"  bearcat show proc\n  bearcat show proc 4242\n  bearcat show proc --where 'proc.exepath startswith /tmp/' --json",
+		"  bearcat show proc\n  bearcat show proc 4242\n  bearcat show proc --container 3f9a1c77\n  bearcat show proc --where 'proc.exepath startswith /tmp/' --json",
 		1, true, showProc)
 	return cmd
 }
@@ -176,14 +207,14 @@ func showProc(f *taskFlags, args []string) (answer, error) {
 	}
 	defer s.Close()
 	if len(args) > 0 {
-		return onePage(s, pid)
+		return onePage(f, s, pid)
 	}
 	out := &procAnswer{Processes: []procRow{}}
 	out.Notes = s.Notes
 	t := host.Table{Of: &out.Processes, More: 2, Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM", "CGROUP", "ARGUMENTS"}}
 	var started []float64
 	for _, p := range s.Processes() {
-		if !where.Process(p) {
+		if !f.holds(p) || !where.Process(p) {
 			continue
 		}
 		r := rowOf(p)
@@ -205,9 +236,18 @@ func asksArguments(condition string) bool {
 	return strings.Contains(condition, "args") || strings.Contains(condition, "line")
 }
 
-// onePage tells all of one process.
-func onePage(s *task.Snapshot, pid uint32) (answer, error) {
+// find looks up a process, which has to be in the container that is asked for.
+func (f *taskFlags) find(s *task.Snapshot, pid uint32) (*event.Process, error) {
 	p, err := s.Find(pid)
+	if err == nil && !f.holds(p) {
+		return nil, fmt.Errorf("process %d is not in container %s: bearcat show proc --container %s lists those that are", pid, f.container, f.container)
+	}
+	return p, err
+}
+
+// onePage tells all of one process.
+func onePage(f *taskFlags, s *task.Snapshot, pid uint32) (answer, error) {
+	p, err := f.find(s, pid)
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +320,13 @@ func showTree(f *taskFlags, args []string) (answer, error) {
 	defer s.Close()
 	out := &procAnswer{Processes: []procRow{}}
 	out.Notes = s.Notes
-	kids := task.Children(s.Processes())
+	var procs []*event.Process
+	for _, p := range s.Processes() {
+		if f.holds(p) {
+			procs = append(procs, p)
+		}
+	}
+	kids := task.Children(procs)
 	var started []float64
 	t := host.Table{Of: &out.Processes, Columns: []string{"TREE", "USER", "STARTED", "CONTAINER", "PROGRAM"}}
 	var draw func(p *event.Process, lead, last string)
@@ -306,7 +352,7 @@ func showTree(f *taskFlags, args []string) (answer, error) {
 	}
 	roots := kids[0]
 	if pid != 0 {
-		p, err := s.Find(pid)
+		p, err := f.find(s, pid)
 		if err != nil {
 			return nil, err
 		}

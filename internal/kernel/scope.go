@@ -73,27 +73,41 @@ func CgroupScope(path string) (Scope, error) {
 // ContainerScope looks at the container whose id starts with id: the
 // uppermost control group that has it in its name.
 func ContainerScope(id string) (Scope, error) {
+	_, dir, err := findContainer(id)
+	if err != nil {
+		return Scope{}, err
+	}
+	return CgroupScope(dir)
+}
+
+// ContainerCgroup gives the control group that ContainerScope looks at, by its path below
+// the mount, as processes have it.
+func ContainerCgroup(id string) (string, error) {
+	root, dir, err := findContainer(id)
+	return strings.TrimPrefix(dir, root), err
+}
+
+func findContainer(id string) (root, dir string, err error) {
 	if len(id) < 4 || strings.ContainsAny(id, "/*?[") {
-		return Scope{}, fmt.Errorf("container id %q is not usable: give at least its first four digits", id)
+		return "", "", fmt.Errorf("container id %q is not usable: give at least its first four digits", id)
 	}
 	found := errors.New("found")
 	for _, root := range cgroupMounts() {
-		var dir string
 		err := filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
 			if err != nil || !d.IsDir() {
 				return nil
 			}
-			if strings.Contains(d.Name(), id) {
+			if p != root && strings.Contains(d.Name(), id) {
 				dir = p
 				return found
 			}
 			return nil
 		})
 		if errors.Is(err, found) {
-			return CgroupScope(dir)
+			return root, dir, nil
 		}
 	}
-	return Scope{}, fmt.Errorf("no control group is named after container %s: is it running?", id)
+	return "", "", fmt.Errorf("no control group is named after container %s: is it running?", id)
 }
 
 func findCgroup(path string) (string, error) {

@@ -60,8 +60,8 @@ func orNothing(s string) string {
 }
 
 // hiddenModules compares the lists of modules with each other.
-func hiddenModules(_ *Host) ([]Finding, error) {
-	all, err := host.ReadModules()
+func hiddenModules(h *Host) ([]Finding, error) {
+	all, err := h.modules()
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +126,8 @@ var listing = []string{"getdents", "filldir", "iterate_dir", "proc_pid_readdir",
 	"vfs_readdir", "next_tgid", "find_ge_pid", "audit_log_start", "syslog_print"}
 
 // listingHooks looks for probes on such functions.
-func listingHooks(_ *Host) ([]Finding, error) {
-	all, err := host.ReadHooks()
+func listingHooks(h *Host) ([]Finding, error) {
+	all, err := h.hooks()
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,72 +8,37 @@ import (
 	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
 )
 
-// mapping is a line of /proc/PID/maps.
-type mapping struct {
-	addr, perms, path string
-	inode             uint64
+// memory reads the areas of a process's memory; none where it has gone.
+func (h *Host) memory(p *event.Process) []host.VMA {
+	list, ok := h.memoryOf[p.Pid]
+	if !ok {
+		list, _ = host.ReadAreas(int(p.Pid)) // of one that has ended meanwhile there is nothing to tell
+		h.memoryOf[p.Pid] = list
+	}
+	return list
 }
 
-// maxMapsLen bounds what is read of one process's maps.
-const maxMapsLen = 8 << 20
-
-// maps reads a process's memory map; nil where it has gone.
-func (h *Host) maps(p *event.Process) []mapping {
-	if list, ok := h.mapsOf[p.Pid]; ok {
-		return list
-	}
-	var out []mapping
-	if f, err := os.Open("/proc/" + strconv.FormatUint(uint64(p.Pid), 10) + "/maps"); err == nil {
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, 64<<10)
-		for size := 0; size < maxMapsLen && lines.Scan(); {
-			size += len(lines.Bytes())
-			if m, ok := parseMapping(lines.Text()); ok {
-				out = append(out, m)
-			}
-		}
-		_ = f.Close()
-	}
-	h.mapsOf[p.Pid] = out
-	return out
-}
-
-// parseMapping takes a line of a map apart: address, rights, offset, device, inode
-// and, after blanks, the path.
-func parseMapping(line string) (mapping, bool) {
-	f := strings.Fields(line)
-	if len(f) < 5 {
-		return mapping{}, false
-	}
-	m := mapping{addr: f[0], perms: f[1]}
-	var err error
-	if m.inode, err = strconv.ParseUint(f[4], 10, 64); err != nil {
-		return mapping{}, false
-	}
-	rest := line
-	for range 5 {
-		rest = strings.TrimLeft(rest, " \t")
-		_, rest, _ = strings.Cut(rest, " ")
-	}
-	m.path = strings.TrimLeft(rest, " ")
-	return m, true
-}
+// place names an area as /proc/PID/map_files does.
+func place(v *host.VMA) string { return fmt.Sprintf("%x-%x", v.Start, v.End) }
 
 // replacedLibraries looks for code that is run from a file without a name.
 func replacedLibraries(h *Host) ([]Finding, error) {
 	var out []Finding
 	for _, p := range h.tasks.Processes() {
 		told := map[string]bool{}
-		for _, m := range h.maps(p) {
-			path, gone := strings.CutSuffix(m.path, " (deleted)")
-			if !gone || !strings.Contains(m.perms, "x") || !strings.Contains(filepath.Base(path), ".so") || told[path] {
+		areas := h.memory(p)
+		for i := range areas {
+			v := &areas[i]
+			path, gone := v.Path, v.Deleted || strings.HasPrefix(v.Path, "/memfd:")
+			if !gone || v.Rights[2] != 'x' || !strings.Contains(filepath.Base(path), ".so") || told[path] {
 				continue
 			}
 			told[path] = true
 			f := Finding{
-				What: name(p) + " runs code of a library that was removed: " + path, Evidence: "mapped at " + m.addr + " from inode " + strconv.FormatUint(m.inode, 10),
+				What: name(p) + " runs code of a library that was removed: " + path, Evidence: "mapped at " + place(v) + " from inode " + strconv.FormatUint(v.Inode, 10),
 				Sure: Likely, Pid: p.Pid, Path: path, subject: p.Key.String() + path,
 				Do: "If the library was updated, restart the process; else keep a copy from /proc/" + strconv.FormatUint(uint64(p.Pid), 10) + "/map_files.",
 			}
@@ -91,22 +55,23 @@ func replacedLibraries(h *Host) ([]Finding, error) {
 func writableCode(h *Host) ([]Finding, error) {
 	var out []Finding
 	for _, p := range h.tasks.Processes() {
-		n, first := 0, mapping{}
-		for _, m := range h.maps(p) {
-			if m.inode != 0 || !strings.HasPrefix(m.perms, "rwx") || m.path == "[vsyscall]" {
-				continue
+		n := 0
+		var first *host.VMA
+		areas := h.memory(p)
+		for i := range areas {
+			if v := &areas[i]; v.AnonExec && v.WX && v.Inode == 0 {
+				if n == 0 {
+					first = v
+				}
+				n++
 			}
-			if n == 0 {
-				first = m
-			}
-			n++
 		}
 		if n == 0 {
 			continue
 		}
 		out = append(out, Finding{
 			What: fmt.Sprintf("%s has memory that is writable and executable and comes from no file", name(p)), Sure: Possible, Pid: p.Pid, subject: p.Key.String(),
-			Evidence: strings.TrimSpace(fmt.Sprintf("%d such areas, the first at %s %s", n, first.addr, first.path)),
+			Evidence: strings.TrimSpace(fmt.Sprintf("%d such areas, the first at %s %s", n, place(first), first.Path)),
 			Do:       "Programs that compile while they run (Java, Node, some databases) have it; of another, keep the memory (gcore) before you end it.",
 		})
 	}

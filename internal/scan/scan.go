@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/task"
 )
 
@@ -57,12 +58,16 @@ func Checks() []Check {
 	return []Check{
 		{"hidden-process", "processes that the kernel runs and /proc does not list", hiddenProcesses},
 		{"covered-process", "folders of processes in /proc that a mount covers", coveredProcesses},
+		{"hidden-socket", "sockets that one of processes' descriptors, sock_diag and /proc/net has, and another lacks", hiddenSockets},
 		{"deleted-program", "processes whose program has no file any more, or never had one", deletedPrograms},
 		{"replaced-library", "processes that run code of a library that was removed or replaced", replacedLibraries},
 		{"writable-code", "memory of processes that is writable and executable and comes from no file", writableCode},
 		{"preload", "libraries that are loaded into every program, or into one that runs, by /etc/ld.so.preload and LD_PRELOAD", preloads},
 		{"bpf-program", "BPF programs that can change memory, results or processes", bpfPrograms},
 		{"hidden-module", "kernel modules that one of /proc/modules, /sys/module and the kernel's symbols has, and another lacks", hiddenModules},
+		{"unpackaged-module", "kernel modules without a file or a package, from outside the kernel's tree, not signed or loaded by force", unpackagedModules},
+		{"redirected-function", "functions of the kernel that ftrace leads to code of modules, or to code that nobody knows", redirectedFunctions},
+		{"kernel-table", "system calls, and operations of /proc and its lists, that lead outside the kernel's code", kernelTables},
 		{"listing-hook", "probes on functions that list files, processes and connections", listingHooks},
 		{"sniffer", "packet sockets of programs that are none of the usual ones, and devices that take all packets", sniffers},
 		{"root-account", "accounts beside root with user id 0", rootAccounts},
@@ -79,7 +84,37 @@ type Host struct {
 	files []task.File
 	// filesErr says why there are no files.
 	filesErr error
-	mapsOf   map[uint32][]mapping
+	memoryOf map[uint32][]host.VMA
+	hooksOf  *host.Hooks
+	modsOf   *host.Modules
+	// notes say what was not looked at, by design of the kernel and not by a failure.
+	notes []string
+}
+
+func (h *Host) note(text string) { h.notes = append(h.notes, text) }
+
+// hooks reads what is hooked into the kernel, once.
+func (h *Host) hooks() (*host.Hooks, error) {
+	if h.hooksOf == nil {
+		all, err := host.ReadHooks()
+		if err != nil {
+			return nil, err
+		}
+		h.hooksOf = all
+	}
+	return h.hooksOf, nil
+}
+
+// modules reads what the kernel says of its modules, once.
+func (h *Host) modules() (*host.Modules, error) {
+	if h.modsOf == nil {
+		all, err := host.ReadModules()
+		if err != nil {
+			return nil, err
+		}
+		h.modsOf = all
+	}
+	return h.modsOf, nil
 }
 
 // look takes a snapshot.
@@ -88,7 +123,7 @@ func look() (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{tasks: s, mapsOf: map[uint32][]mapping{}}
+	h := &Host{tasks: s, memoryOf: map[uint32][]host.VMA{}}
 	h.files, h.filesErr = s.Files()
 	return h, nil
 }
@@ -180,7 +215,7 @@ func once(checks []Check) ([]Finding, []Skipped, []string, error) {
 			found = append(found, f)
 		}
 	}
-	return found, skipped, h.tasks.Notes, nil
+	return found, skipped, append(h.tasks.Notes, h.notes...), nil
 }
 
 // both keeps what was found in both looks, the certain first.

@@ -90,6 +90,30 @@ func TestCleanGuest(t *testing.T) {
 	}
 }
 
+// loadWithoutFile loads a module and covers the folder of its file; it gives no name
+// where the guest's kernel has no such module.
+func loadWithoutFile(t *testing.T) string {
+	t.Helper()
+	const name = "dummy"
+	path, err := exec.Command("modinfo", "-n", name).Output()
+	if err != nil {
+		t.Logf("no module to load: %v", err)
+		return ""
+	}
+	if out, err := exec.Command("modprobe", name).CombinedOutput(); err != nil {
+		t.Fatalf("loading %s: %v: %s", name, err, out)
+	}
+	dir := filepath.Dir(strings.TrimSpace(string(path)))
+	if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = unix.Unmount(dir, unix.MNT_DETACH)
+		_ = exec.Command("rmmod", name).Run()
+	})
+	return name
+}
+
 // TestStandIns makes harmless likenesses of what intruders leave, and finds each.
 func TestStandIns(t *testing.T) {
 	guest.Require(t)
@@ -133,6 +157,20 @@ os.execv("/proc/self/fd/%d"%fd,["k","-c",'import time;print("up",flush=True);tim
 	t.Cleanup(func() { _ = os.Remove(preloaded) })
 	start(t, "LD_PRELOAD="+preloaded, "python3", "-c", sleeper)
 	start(t, "", "python3", "-c", `import socket,time;s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW,0);print("up",flush=True);time.sleep(600)`)
+
+	// a listener in a namespace of its own, whose lists in /proc are covered with empty ones
+	quiet := start(t, "", "unshare", "-n", "python3", "-c", `import socket,time;s=socket.create_server(("",7777));print("up",flush=True);time.sleep(600)`)
+	lists := "/proc/" + strconv.Itoa(quiet.Process.Pid) + "/net"
+	if err := unix.Mount("none", lists, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(lists, unix.MNT_DETACH) })
+	for _, kind := range []string{"tcp", "tcp6", "udp", "udp6", "unix"} {
+		if err := os.WriteFile(filepath.Join(lists, kind), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	module := loadWithoutFile(t)
 
 	shell := "/tmp/.x"
 	copyTo(t, "/usr/bin/dash", shell)
@@ -182,6 +220,12 @@ os.execv("/proc/self/fd/%d"%fd,["k","-c",'import time;print("up",flush=True);tim
 		if !r.found(check, text) {
 			t.Errorf("%s does not tell of %s; not made: %+v", check, text, r.Skipped)
 		}
+	}
+	if !r.found("hidden-socket", "hidden from /proc/net: 0.0.0.0:7777") {
+		t.Error("the listener that /proc/net does not have is not told")
+	}
+	if module != "" && !r.found("unpackaged-module", "its file is gone") {
+		t.Errorf("module %s, whose file is gone, is not told", module)
 	}
 	if !r.found("deleted-program", "memfd:hidden") {
 		t.Error("the program in memory is not told")

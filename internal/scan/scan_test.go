@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// place makes a host's files below a folder of the test's.
-func place(t *testing.T, files map[string]string) *Host {
+// hostWith makes a host's files below a folder of the test's.
+func hostWith(t *testing.T, files map[string]string) *Host {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range files {
@@ -40,7 +40,7 @@ func subjects(t *testing.T, list []Finding, err error) []string {
 }
 
 func TestRootAccounts(t *testing.T) {
-	h := place(t, map[string]string{"etc/passwd": "root:x:0:0:root:/root:/bin/bash\nada:x:1000:1000::/home/ada:/bin/bash\ntoor:x:0:0::/root:/bin/sh\nbroken\n"})
+	h := hostWith(t, map[string]string{"etc/passwd": "root:x:0:0:root:/root:/bin/bash\nada:x:1000:1000::/home/ada:/bin/bash\ntoor:x:0:0::/root:/bin/sh\nbroken\n"})
 	list, err := rootAccounts(h)
 	if got := subjects(t, list, err); !slices.Equal(got, []string{"toor"}) {
 		t.Errorf("found %q, want toor", got)
@@ -51,7 +51,7 @@ func TestRootPaths(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("files have to belong to root")
 	}
-	h := place(t, map[string]string{"etc/cron.d/open": "x", "etc/cron.d/shut": "x", "etc/crontab": "x", "usr/local/bin/tool": "x"})
+	h := hostWith(t, map[string]string{"etc/cron.d/open": "x", "etc/cron.d/shut": "x", "etc/crontab": "x", "usr/local/bin/tool": "x"})
 	for path, mode := range map[string]os.FileMode{"etc/cron.d/open": 0o666, "etc/cron.d/shut": 0o644, "etc/crontab": 0o644, "usr/local/bin": 0o777} {
 		if err := os.Chmod(filepath.Join(h.Root, path), mode); err != nil {
 			t.Fatal(err)
@@ -67,7 +67,7 @@ func TestRootPaths(t *testing.T) {
 }
 
 func TestSetUIDs(t *testing.T) {
-	h := place(t, map[string]string{"tmp/a/sh": "x", "tmp/plain": "x", "tmp/1/2/3/4/5/deep": "x", "usr/bin/su": "x"})
+	h := hostWith(t, map[string]string{"tmp/a/sh": "x", "tmp/plain": "x", "tmp/1/2/3/4/5/deep": "x", "usr/bin/su": "x"})
 	for _, path := range []string{"tmp/a/sh", "tmp/1/2/3/4/5/deep", "usr/bin/su"} {
 		if err := os.Chmod(filepath.Join(h.Root, path), 0o755|os.ModeSetuid); err != nil {
 			t.Fatal(err)
@@ -77,33 +77,6 @@ func TestSetUIDs(t *testing.T) {
 	if got := subjects(t, list, err); !slices.Equal(got, []string{"/tmp/a/sh"}) {
 		t.Errorf("found %q, want /tmp/a/sh", got)
 	}
-}
-
-func TestParseMapping(t *testing.T) {
-	for line, want := range map[string]mapping{
-		"7f00-7f01 r-xp 00000000 08:01 1234                       /usr/lib/lib c.so.6 (deleted)": {"7f00-7f01", "r-xp", "/usr/lib/lib c.so.6 (deleted)", 1234},
-		"7f00-7f01 rwxp 00000000 00:00 0 ":             {"7f00-7f01", "rwxp", "", 0},
-		"7ffc-7ffd rw-p 00000000 00:00 0      [stack]": {"7ffc-7ffd", "rw-p", "[stack]", 0},
-	} {
-		if got, ok := parseMapping(line); !ok || got != want {
-			t.Errorf("%q gives %+v, %v", line, got, ok)
-		}
-	}
-	for _, line := range []string{"", "x", "a b c d e", "1-2 r-xp 0 0"} {
-		if _, ok := parseMapping(line); ok {
-			t.Errorf("%q was taken", line)
-		}
-	}
-}
-
-func FuzzParseMapping(f *testing.F) {
-	f.Add("7f00-7f01 r-xp 00000000 08:01 1234 /usr/lib/libc.so.6 (deleted)")
-	f.Add("1 2 3 4 5")
-	f.Fuzz(func(t *testing.T, line string) {
-		if m, ok := parseMapping(line); ok && !strings.Contains(line, m.path) {
-			t.Errorf("path %q is not in %q", m.path, line)
-		}
-	})
 }
 
 func TestModuleSymbols(t *testing.T) {

@@ -28,8 +28,6 @@ type scope interface {
 // syntaxError is a mistake that ends the parse of a condition.
 type syntaxError struct{ diag ast.Diag }
 
-func (e *syntaxError) Error() string { return e.diag.String() }
-
 // parser reads one condition.
 type parser struct {
 	text  *ast.Text

@@ -98,10 +98,6 @@ func (d *doc) errorf(code ast.Code, n *yaml.Node, format string, args ...any) {
 	d.add(ast.NewDiag(ast.Error, code, ruleyaml.At(d.src, n), format, args...))
 }
 
-func (d *doc) warnf(n *yaml.Node, format string, args ...any) {
-	d.add(ast.NewDiag(ast.Warning, ast.CodeKey, ruleyaml.At(d.src, n), format, args...))
-}
-
 // The keys of a document. Those without effect are here so that a slip is told
 // from them.
 func known() []string {

@@ -74,12 +74,7 @@ func (h *Hooks) read(path, without string) (string, bool) {
 
 func (h *Hooks) readTracing(dir string) {
 	if text, ok := h.read(dir+"/enabled_functions", "functions that ftrace hooks are not known"); ok {
-		for l := range strings.Lines(text) {
-			name, detail, _ := strings.Cut(strings.TrimSpace(l), " ")
-			if name != "" {
-				h.Hooks = append(h.Hooks, Hook{Kind: "ftrace", Place: name, Detail: strings.Join(strings.Fields(detail), " "), Enabled: true})
-			}
-		}
+		h.Hooks = append(h.Hooks, parseFtrace(text)...)
 	}
 	enabled := strings.Fields(line(dir + "/set_event"))
 	for _, kind := range [...]string{"kprobe", "uprobe"} {
@@ -101,6 +96,23 @@ func (h *Hooks) readTracing(dir string) {
 	if tracer := line(dir + "/current_tracer"); tracer != "" && tracer != "nop" {
 		h.Hooks = append(h.Hooks, Hook{Kind: "tracer", Place: tracer, Detail: line(dir + "/set_ftrace_filter"), Enabled: line(dir+"/tracing_on") == "1"})
 	}
+}
+
+// parseFtrace reads the list of enabled functions: a name and what is called from it,
+// which may go on in lines that begin with a tab.
+func parseFtrace(text string) []Hook {
+	var out []Hook
+	for l := range strings.Lines(text) {
+		words := strings.Fields(l)
+		switch {
+		case len(words) == 0:
+		case (l[0] == '\t' || l[0] == ' ') && len(out) > 0:
+			out[len(out)-1].Detail += " " + strings.Join(words, " ")
+		default:
+			out = append(out, Hook{Kind: "ftrace", Place: words[0], Detail: strings.Join(words[1:], " "), Enabled: true})
+		}
+	}
+	return out
 }
 
 // parseProbeEvent reads a line such as "p:group/name place arguments".

@@ -15,6 +15,14 @@ func TestParseHooks(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
+	ftrace := parseFtrace("iterate_dir (1) R   D   \ttramp: 0x1 (f+0x0/0x1) ->f+0x0/0x1\n\tdirect-->bpf_trampoline_7+0x0/0x10\n\nother (1)\n")
+	want = []Hook{
+		{Kind: "ftrace", Place: "iterate_dir", Detail: "(1) R D tramp: 0x1 (f+0x0/0x1) ->f+0x0/0x1 direct-->bpf_trampoline_7+0x0/0x10", Enabled: true},
+		{Kind: "ftrace", Place: "other", Detail: "(1)", Enabled: true},
+	}
+	if d := cmp.Diff(want, ftrace); d != "" {
+		t.Error(d)
+	}
 	if n, p, d := parseProbeEvent("p:uprobes/a /bin/sh:0x12 arg1=%ax"); n != "uprobes/a" || p != "/bin/sh:0x12" || d != "arg1=%ax" {
 		t.Errorf("%q %q %q", n, p, d)
 	}

@@ -118,6 +118,8 @@ func readSocketStates(spaces map[uint64][]int, ask dumper) (*SocketStates, Notes
 	return r.states, notes
 }
 
+var errLeft = errors.New("its processes have left it")
+
 // enter moves this thread into a network namespace, by way of a process that is in it.
 func enter(ns uint64, pids []int) error {
 	err := errors.New("its processes have ended")
@@ -129,7 +131,7 @@ func enter(ns uint64, pids []int) error {
 		var st unix.Stat_t
 		err = unix.Fstat(int(f.Fd()), &st)
 		if err == nil && st.Ino != ns {
-			err = errors.New("its processes have left it")
+			err = errLeft
 		}
 		if err == nil {
 			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,45 @@ func TestParseSmaps(t *testing.T) {
 	if l[7].Path != "/usr/share/x\ny" || l[9].AnonExec {
 		t.Errorf("%+v %+v", l[7], l[9])
 	}
+}
+
+func TestParseArea(t *testing.T) {
+	for line, want := range map[string]VMA{
+		"00400000-00452000 r-xp 00000000 08:01 1234                       /usr/lib/lib c.so.6 (deleted)": {Start: 0x400000, End: 0x452000, Rights: "r-xp", Inode: 1234,
+			Path: "/usr/lib/lib c.so.6", Deleted: true},
+		"7f00-7f01 rwxp 00000000 00:00 0 ":                   {Start: 0x7f00, End: 0x7f01, Rights: "rwxp", WX: true, AnonExec: true},
+		"7ffc-7ffd rw-p 00000000 00:00 0      [stack]":       {Start: 0x7ffc, End: 0x7ffd, Rights: "rw-p", Path: "[stack]"},
+		"7ffc-7ffd r--p 00000010 08:01 7  /a\\012b":          {Start: 0x7ffc, End: 0x7ffd, Rights: "r--p", Offset: 16, Inode: 7, Path: "/a\nb"},
+		"7f00-7f01 r-xs 00000000 00:05 7 /memfd:x (deleted)": {Start: 0x7f00, End: 0x7f01, Rights: "r-xs", Inode: 7, Path: "/memfd:x", AnonExec: true},
+	} {
+		want.Size = want.End - want.Start
+		if got, ok := parseArea(line); !ok || got != want {
+			t.Errorf("%q gives %+v, %v", line, got, ok)
+		}
+	}
+	for _, line := range []string{"", "x", "a b c d e", "1-2 r-xp 0 0", "2-1 r-xp 0 0 0", "1-2 r-x 0 0 0"} {
+		if _, ok := parseArea(line); ok {
+			t.Errorf("%q was taken", line)
+		}
+	}
+}
+
+// TestReadAreas finds the test's own code.
+func TestReadAreas(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := ReadAreas(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range list {
+		if v.Path == exe && v.Rights[2] == 'x' {
+			return
+		}
+	}
+	t.Errorf("%s is not among %d areas", exe, len(list))
 }
 
 func FuzzParseSmaps(f *testing.F) {

@@ -1,0 +1,227 @@
+package scan
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+)
+
+// image is where the kernel's own code and its table of system calls are.
+type image struct {
+	start, end uint64 // of the code
+	calls      uint64 // the table's address; 0 where the kernel's symbols lack it
+}
+
+func (k *image) own(addr uint64) bool { return addr >= k.start && addr < k.end }
+
+// readImage looks the addresses up among the kernel's symbols.
+func readImage(path string) (*image, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	k := &image{}
+	wanted := map[string]*uint64{" _stext": &k.start, " _etext": &k.end, " sys_call_table": &k.calls}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		for name, addr := range wanted { // most lines are none of these, and there are very many
+			if !bytes.HasSuffix(lines.Bytes(), []byte(name)) {
+				continue
+			}
+			first, _, _ := strings.Cut(lines.Text(), " ")
+			if n, err := strconv.ParseUint(first, 16, 64); err == nil {
+				*addr = n
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
+	}
+	if k.start == 0 || k.end <= k.start {
+		return nil, errors.New("the kernel hides where its code is: run as root, with sysctl kernel.kptr_restrict at most 1")
+	}
+	return k, nil
+}
+
+// watchedFile is a file whose operations have to be the kernel's own.
+type watchedFile struct {
+	path string
+	// seq is set where the file is a list that a seq_operations makes.
+	seq bool
+	// module may hold the operations, where it is not built in.
+	module string
+}
+
+var watchedFiles = [...]watchedFile{
+	{path: "/proc"}, {path: "/proc/self"}, {path: "/proc/modules", seq: true}, {path: "/proc/kallsyms", seq: true}, {path: "/proc/net"},
+	{path: "/proc/net/tcp", seq: true}, {path: "/proc/net/tcp6", seq: true, module: "ipv6"}, {path: "/proc/net/udp", seq: true}, {path: "/proc/net/udp6", seq: true, module: "ipv6"},
+	{path: "/proc/net/unix", seq: true, module: "unix"},
+}
+
+// operation is one pointer to a function.
+type operation struct {
+	of, member string // as "/proc/net/tcp" and "seq_operations.show"
+	module     string // that may hold it
+	addr       uint64
+}
+
+// kernelTables reads pointers to functions in the kernel's memory.
+func kernelTables(h *Host) ([]Finding, error) {
+	k, err := readImage("/proc/kallsyms")
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPeek()
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	var list []operation
+	var failed []string
+	for _, w := range watchedFiles {
+		ops, err := p.operations(w)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			failed = append(failed, w.path+": "+err.Error())
+		}
+		list = append(list, ops...)
+	}
+	var calls []operation
+	if k.calls == 0 {
+		h.note("the table of system calls was not looked at: the kernel's symbols do not tell where it is (CONFIG_KALLSYMS_ALL)")
+	} else if calls, err = p.systemCalls(k); err != nil {
+		failed = append(failed, err.Error())
+	}
+	out := outside(k, append(list, calls...), nil)
+	if len(failed) > 0 {
+		return out, errors.New(strings.Join(failed, "; "))
+	}
+	return out, nil
+}
+
+// outside tells of the operations that lead outside the kernel's code. Names come from
+// the kernel's symbols, or where they are given from there.
+func outside(k *image, list []operation, names kernel.Symbols) []Finding {
+	var out []Finding
+	for _, x := range list {
+		if k.own(x.addr) {
+			continue
+		}
+		if names == nil {
+			names, _ = kernel.ReadSymbols() // without them addresses stand for names
+		}
+		// as "function [module]"; what lies far behind a function is none of it
+		const largest = 1 << 16
+		to, off := names.Find(x.addr)
+		if off > largest {
+			to = ""
+		}
+		if x.module != "" && strings.HasSuffix(to, "["+x.module+"]") {
+			continue
+		}
+		where := fmt.Sprintf("%#x, which belongs to nothing that the kernel knows", x.addr)
+		if to != "" {
+			where = fmt.Sprintf("%#x, near %s", x.addr, to)
+		}
+		out = append(out, Finding{
+			What: x.of + " of the kernel was changed: " + x.member + " leads outside the kernel's code", Sure: Certain, Path: x.of, subject: x.of + x.member,
+			Evidence: fmt.Sprintf("it points to %s; the kernel's code is from %#x to %#x", where, k.start, k.end),
+			Do:       "Take the host for taken over: keep its memory if you can, and install it anew.",
+		})
+	}
+	return out
+}
+
+// operations reads those of a file: of the open file, of its inode, of its entry in
+// /proc, and of its list.
+func (p *peek) operations(w watchedFile) ([]operation, error) {
+	f, err := os.Open(w.path)
+	if err != nil {
+		return nil, err
+	}
+	defer runtime.KeepAlive(f)
+	defer func() { _ = f.Close() }()
+	file, err := p.openFile(int(f.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	inode := [2]string{"file", "f_inode"}
+	tables := []struct {
+		kind string
+		path [][2]string
+	}{
+		{"file_operations", [][2]string{{"file", "f_op"}}},
+		{"file_operations", [][2]string{inode, {"inode", "i_fop"}}},
+		{"inode_operations", [][2]string{inode, {"inode", "i_op"}}},
+	}
+	if w.seq {
+		tables = append(tables, struct {
+			kind string
+			path [][2]string
+		}{"seq_operations", [][2]string{{"file", "private_data"}, {"seq_file", "op"}}})
+	}
+	var out []operation
+	add := func(kind string, table uint64) error {
+		found, err := p.functions(kind, table)
+		if err != nil {
+			return err
+		}
+		for _, member := range slices.Sorted(maps.Keys(found)) {
+			out = append(out, operation{of: w.path, member: kind + "." + member, module: w.module, addr: found[member]})
+		}
+		return nil
+	}
+	for _, t := range tables {
+		table, err := p.follow(file, t.path...)
+		if err != nil {
+			return out, err
+		}
+		if err := add(t.kind, table); err != nil {
+			return out, err
+		}
+	}
+	if !w.seq {
+		return out, nil
+	}
+	// the entry's own operations, which those of the file call
+	node, err := p.follow(file, inode)
+	if err != nil {
+		return out, err
+	}
+	at, err := p.offset("proc_inode", "vfs_inode")
+	if err != nil {
+		return out, err
+	}
+	table, err := p.follow(node-uint64(at), [2]string{"proc_inode", "pde"}, [2]string{"proc_dir_entry", "proc_ops"})
+	if err != nil {
+		return out, err
+	}
+	return out, add("proc_ops", table)
+}
+
+// systemCalls reads the table of system calls.
+func (p *peek) systemCalls(k *image) ([]operation, error) {
+	// as many as every kernel has that Bearcat runs on; behind the last lie other data
+	const n = 441
+	b, err := p.read(k.calls, 8*n)
+	if err != nil {
+		return nil, fmt.Errorf("the table of system calls: %w", err)
+	}
+	out := make([]operation, 0, n)
+	for i := range n {
+		if addr := binary.NativeEndian.Uint64(b[8*i:]); addr != 0 {
+			out = append(out, operation{of: "system call " + strconv.Itoa(i), member: "sys_call_table", addr: addr})
+		}
+	}
+	return out, nil
+}
