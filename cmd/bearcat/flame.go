@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/flame"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
@@ -24,7 +23,7 @@ type flameOutput struct {
 func flameCommand() *cobra.Command {
 	var o flame.Options
 	var out flameOutput
-	var cgroup string
+	var in groupFlags
 	o.For = 10 * time.Second
 	var kinds strings.Builder
 	for _, k := range flame.Kinds() {
@@ -56,11 +55,8 @@ stacks were taken and lost, from where, and what it cost.`,
 			if cmd.Flags().Changed("rate") && (o.Kind.Name != "cpu" || o.Rate == 0) {
 				return usageError{fmt.Errorf("--rate is the clock of cpu, and at least 1: %s has none that is asked for so", o.Kind.Name)}
 			}
-			o.Scope = kernel.HostScope()
-			if cgroup != "" {
-				if o.Scope, err = kernel.CgroupScope(cgroup); err != nil {
-					return err
-				}
+			if o.Scope, o.Net, err = in.choose(); err != nil {
+				return err
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -78,7 +74,7 @@ stacks were taken and lost, from where, and what it cost.`,
 	fl := cmd.Flags()
 	fl.Uint32Var(&o.Pid, "pid", 0, "of one `PROCESS` with all its threads")
 	fl.StringVar(&o.Comm, "comm", "", "of threads or processes with this `NAME`")
-	fl.StringVar(&cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	in.flags(fl)
 	fl.DurationVar(&o.For, "for", o.For, "how long to count")
 	fl.Uint64Var(&o.Rate, "rate", flame.DefaultRate, "for cpu: look so many `TIMES` a second at each processor")
 	fl.StringVarP(&out.file, "output", "o", "", "write to this `FILE`, not to standard output")

@@ -135,6 +135,9 @@ func (o *replayOptions) hist(w io.Writer, line []byte) error {
 	case o.csv:
 		return o.writeCSV(w, o.began, r.Rows)
 	}
+	if len(r.Ends) > 0 {
+		return writeHeat(w, &r, o.rows, widthOf(w))
+	}
 	return writeHist(w, &r, o.rows)
 }
 

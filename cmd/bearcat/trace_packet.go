@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall/pcap"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/packet"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
@@ -65,7 +66,7 @@ func (r *packetTrace) check(filter string) error {
 		return usageError{err}
 	}
 	if r.netOf != 0 {
-		r.Net, err = netOf(r.netOf)
+		r.Net, err = kernel.NetOf(r.netOf)
 	}
 	return err
 }
