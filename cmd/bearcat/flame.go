@@ -18,6 +18,7 @@ import (
 type flameOutput struct {
 	folded, pprof, json bool
 	file                string
+	perfetto            string
 }
 
 func flameCommand() *cobra.Command {
@@ -39,7 +40,7 @@ It ends after --for, or earlier when interrupted, and writes what it has. Stacks
 are followed by frame pointers: of programs built without them only the
 innermost function is sure. The last line, on standard error, says how many
 stacks were taken and lost, from where, and what it cost.`,
-		Example: "  bearcat flame cpu --for 30s -o cpu.svg\n  bearcat flame offcpu --pid 4242 --folded\n  bearcat flame cpu --comm nginx --pprof -o cpu.pb.gz",
+		Example: "  bearcat flame cpu --for 30s -o cpu.svg\n  bearcat flame offcpu --pid 4242 --folded\n  bearcat flame cpu --comm nginx --pprof -o cpu.pb.gz\n  bearcat flame offcpu --for 5s --perfetto waits.json",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
@@ -80,6 +81,7 @@ stacks were taken and lost, from where, and what it cost.`,
 	fl.StringVarP(&out.file, "output", "o", "", "write to this `FILE`, not to standard output")
 	fl.BoolVar(&out.folded, "folded", false, "write a line for each stack, with its weight")
 	fl.BoolVar(&out.pprof, "pprof", false, "write a profile for pprof")
+	fl.StringVar(&out.perfetto, "perfetto", "", "write the stacks to this `FILE` for ui.perfetto.dev")
 	fl.BoolVar(&out.json, "json", false, "write one JSON object")
 	return cmd
 }
@@ -103,26 +105,43 @@ func (f *flameOutput) check(w io.Writer) error {
 	if n > 1 {
 		return fmt.Errorf("--folded, --pprof and --json are three forms of the same: choose one")
 	}
-	if f.file == "" && !f.folded && !f.json && isTerminal(w) {
+	if f.file == "" && !f.folded && !f.json && f.perfetto == "" && isTerminal(w) {
 		return fmt.Errorf("a terminal cannot show the graph: name a file with --output, or take --folded")
 	}
 	return nil
 }
 
-// write writes the result in the form that was chosen.
-func (f *flameOutput) write(w io.Writer, r *flame.Result) (err error) {
-	if f.file != "" {
-		file, err := os.OpenFile(f.file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return fmt.Errorf("making the file for the graph: %w", err)
-		}
-		defer func() {
-			if e := file.Close(); err == nil && e != nil {
-				err = fmt.Errorf("writing the graph: %w", e)
-			}
-		}()
-		w = file
+// toFile makes a file, which root alone can read, and has it written.
+func toFile(name string, write func(io.Writer) error) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("making the file for the graph: %w", err)
 	}
+	err = write(file)
+	if e := file.Close(); err == nil && e != nil {
+		err = fmt.Errorf("writing the graph: %w", e)
+	}
+	return err
+}
+
+// write writes the result for Perfetto where that is asked for, and in the form that was
+// chosen.
+func (f *flameOutput) write(w io.Writer, r *flame.Result) error {
+	if f.perfetto != "" {
+		if err := toFile(f.perfetto, r.WritePerfetto); err != nil {
+			return err
+		}
+		if f.file == "" && !f.folded && !f.pprof && !f.json {
+			return nil
+		}
+	}
+	if f.file != "" {
+		return toFile(f.file, func(w io.Writer) error { return f.form(w, r) })
+	}
+	return f.form(w, r)
+}
+
+func (f *flameOutput) form(w io.Writer, r *flame.Result) error {
 	switch {
 	case f.folded:
 		return r.WriteFolded(w)

@@ -111,11 +111,7 @@ func (r *packetTrace) show(l *packet.Life) bool {
 		frame := l.Frame()
 		r.err = r.capture.Frame(l.Device, l.At, frame, len(frame)-len(l.Headers)+int(l.Length), l.Comment())
 	}
-	group := "received packets"
-	if l.Sent {
-		group = "sent packets"
-	}
-	return r.write(l, story{group, l.ID, l.Title(), l.At, l.Stages})
+	return r.write(l, packetStory(l))
 }
 
 func of(p *packet.Process, pid uint32) bool { return p != nil && p.Pid == pid }
