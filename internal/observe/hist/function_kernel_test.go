@@ -89,3 +89,17 @@ func TestFunction(t *testing.T) {
 		t.Errorf("a function that there is not: %v", err)
 	}
 }
+
+// TestFunctionOfPrograms measures a function that the programs themselves call, as all
+// that use maps do: they must not get into their own way.
+func TestFunctionOfPrograms(t *testing.T) {
+	guest.Require(t)
+	k, err := FunctionKind("htab_map_update_elem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := during(t, Options{Kind: k, By: ByProcess}, "dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=20")
+	if r.Took <= 0 || r.Lost > 0 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -103,7 +103,7 @@ func TestIntervals(t *testing.T) {
 }
 
 func TestFunctionKind(t *testing.T) {
-	for _, name := range []string{"", "a b", "a;b", "../x", strings.Repeat("x", 200)} {
+	for _, name := range []string{"", "a b", "a;b", "../x", strings.Repeat("x", 200), "do_exit"} {
 		if _, err := FunctionKind(name); err == nil {
 			t.Errorf("%q is taken for a function", name)
 		}

@@ -12,6 +12,7 @@ package hist
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,10 @@ func Kinds() []Kind {
 // FunctionPrefix begins the names of kinds that are functions of the kernel.
 const FunctionPrefix = "func:"
 
+// endless are functions that a task does not come back from. A program at the end of one
+// would stay in the kernel: older releases do not refuse it.
+var endless = []string{"do_exit", "do_group_exit", "make_task_dead", "kthread_exit", "kthread_complete_and_exit", "__module_put_and_kthread_exit", "rewind_stack_and_make_dead", "panic"}
+
 // FunctionKind is how long calls of a function of the kernel take.
 func FunctionKind(name string) (Kind, error) {
 	strange := func(r rune) bool {
@@ -65,6 +70,9 @@ func FunctionKind(name string) (Kind, error) {
 	}
 	if name == "" || len(name) > 127 || strings.ContainsFunc(name, strange) {
 		return Kind{}, fmt.Errorf("%q is no name of a function of the kernel: letters, digits, _ and . are", name)
+	}
+	if slices.Contains(endless, name) {
+		return Kind{}, fmt.Errorf("%s never returns, so it takes no time that could be told", name)
 	}
 	return Kind{Name: FunctionPrefix + name, Doc: "calls of " + name, programs: []string{"func_begin", "func_end"}, tasks: true, function: name}, nil
 }

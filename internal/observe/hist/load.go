@@ -44,7 +44,12 @@ func start(o Options, groups *kernel.Groups) (*running, error) {
 		return startPrograms(o, groups, o.Kind.programs)
 	}
 	var fentry error
-	if !o.probes {
+	switch {
+	case o.probes:
+	case strings.HasPrefix(o.Kind.Name, FunctionPrefix) && !kernel.ParseVersion(kernel.Release()).AtLeast(5, 12):
+		// commit ca06f55b9002 "bpf: Add per-program recursion prevention mechanism"
+		fentry = errors.New("before 5.12 the kernel does not notice a program that calls the function that it is at")
+	default:
 		var r *running
 		if r, fentry = startPrograms(o, groups, o.Kind.programs); fentry == nil {
 			return r, nil
@@ -59,7 +64,7 @@ func start(o Options, groups *kernel.Groups) (*running, error) {
 		return nil, &FunctionError{o.Kind.function, fentry, kprobe}
 	}
 	if fentry != nil {
-		r.notes = append(r.notes, "by kprobes, which cost more than fentry: "+fentry.Error())
+		r.notes = append(r.notes, "by kprobes, which cost more; fentry: "+fentry.Error())
 	}
 	return r, nil
 }
