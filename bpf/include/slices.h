@@ -11,9 +11,8 @@
 
 struct slice {
 	u64 from, to; /* from is 0 where it is not known */
-	u32 tgid;
+	u32 tgid, tid;
 	char comm[16];
-	u32 pad;
 };
 
 struct slices {
@@ -30,12 +29,14 @@ static __always_inline void keep_slice(struct slices *x, struct task_struct *pre
 	s->from = x->switched;
 	s->to = at;
 	s->tgid = BPF_CORE_READ(prev, tgid);
+	s->tid = BPF_CORE_READ(prev, pid);
 	BPF_CORE_READ_INTO(&s->comm, prev, comm);
 	x->switched = at;
 }
 
-/* Who had the processor longest at a time since then; NULL for nobody. */
-static __always_inline struct slice *longest(struct slices *x, u64 since)
+/* Who had the processor longest at a time since then, but for the thread that waited and
+ * may just have left it; NULL for nobody. */
+static __always_inline struct slice *longest(struct slices *x, u64 since, u32 tid)
 {
 	struct slice *best = NULL, *s;
 	u64 most = 0, from;
@@ -43,7 +44,7 @@ static __always_inline struct slice *longest(struct slices *x, u64 since)
 	for (int i = 0; i < SLICES; i++) {
 		s = &x->of[i];
 		from = s->from > since ? s->from : since;
-		if (s->to > from && s->to - from > most) {
+		if (s->tid != tid && s->to > from && s->to - from > most) {
 			most = s->to - from;
 			best = s;
 		}

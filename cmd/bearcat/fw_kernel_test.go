@@ -207,6 +207,10 @@ func TestFirewallLists(t *testing.T) {
 		n.fw("add", "fd77::/64", "--override")
 		n.want("blocked prefix", v6a, false)
 		n.fw("remove", "fd77::/64")
+		if mode == "generic" { // a ban ends by the clock, whatever the mode
+			n.fw("detach", "fws")
+			continue
+		}
 		banned := 2 * time.Second
 		if guest.Name() != "" { // a command takes seconds there
 			banned = 20 * time.Second

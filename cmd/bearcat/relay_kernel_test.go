@@ -85,7 +85,9 @@ type relayAlert struct {
 // each; and the same tools at ordinary work, for silence.
 func TestRelayedShells(t *testing.T) {
 	guest.Require(t)
-	guest.AtEnds(t) // the attacks run the same shells on 6.12
+	if guest.Name() != "5.10" && os.Getenv(guest.Everywhere) == "" {
+		t.Skip("runs on 5.10 here, as the attacks run the same shells on 6.12; on all kernels with " + guest.Everywhere + "=all")
+	}
 	if out, err := exec.Command("ip", "addr", "add", peer+"/24", "dev", "lo").CombinedOutput(); err != nil && !strings.Contains(string(out), "exists") {
 		t.Fatalf("the guest does not get the address: %s", out)
 	}

@@ -21,11 +21,11 @@ import (
 func traceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "trace", Short: "follow one thing through the kernel, stage by stage",
-		Long: "Follows packets, calls on files, tasks and functions through the kernel, with\nthe time that each stage took and who had it.",
+		Long: "Follows packets, connections, calls on files, tasks and functions through the\nkernel, with the time that each stage took and who had it.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(tracePacket(), traceIO(), traceTask(), traceFunc())
+	cmd.AddCommand(tracePacket(), traceIO(), traceTask(), traceTCP(), traceFunc())
 	return cmd
 }
 

@@ -138,3 +138,45 @@ func TestTraceTaskAndIO(t *testing.T) {
 		}
 	}
 }
+
+// TestTraceSaysWhatTheFirewallDoes sends to a port that the firewall drops, and to one
+// that it does not.
+func TestTraceSaysWhatTheFirewallDoes(t *testing.T) {
+	n := newFwNet(t)
+	n.listen(9000, 9001)
+	n.fw("attach", "fws", "--mode", "generic")
+	n.apply("rules: [{name: no-9001, action: drop, match: {protocol: tcp, dport: 9001}}]")
+	cmd := exec.Command("ip", append([]string{"netns", "exec", n.server, "bearcat", "trace", "packet", "--for", "4s", "--json", "inbound", "and", "tcp", "dst", "portrange", "9000-9001"}, n.flags[:4]...)...)
+	var said, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan bool)
+	go func() {
+		defer close(stop)
+		_ = cmd.Wait()
+	}()
+	for again := true; again; {
+		n.want("a port that nothing drops", v4a, true)
+		n.want("a dropped port", v4b, false)
+		select {
+		case <-stop:
+			again = false
+		default:
+		}
+	}
+	details := map[uint16]string{}
+	for _, line := range strings.Split(strings.TrimSpace(said.String()), "\n") {
+		var l packet.Life
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatalf("%v: %s %s", err, line, errs.String())
+		}
+		if s, ok := l.Stage("firewall"); ok && l.Flags == "S" {
+			details[l.Dport] = l.End + ": " + s.Detail
+		}
+	}
+	if !strings.Contains(details[9000], "passes") || !strings.Contains(details[9001], "dropped: drops") || !strings.Contains(details[9001], "rule no-9001") {
+		t.Errorf("the firewall's stages are %v: %s", details, errs.String())
+	}
+}

@@ -7,8 +7,11 @@ import (
 	"io"
 	"strings"
 
+	"github.com/bearcat-hids/bearcat/internal/firewall/host"
 	"github.com/bearcat-hids/bearcat/internal/firewall/pcap"
+	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 	"github.com/bearcat-hids/bearcat/internal/observe/packet"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
@@ -21,6 +24,8 @@ type packetTrace struct {
 	pid, netOf uint32
 	pcapng     string
 	capture    *pcap.Writer
+	fw         fwPlaces
+	firewall   *firewallStage
 }
 
 func tracePacket() *cobra.Command {
@@ -52,17 +57,19 @@ on standard error, says what was left out or lost.`,
 	fl.Uint32Var(&r.Rate, "rate", r.Rate, "follow at most so many `PACKETS` a second")
 	fl.Uint32Var(&r.pid, "pid", 0, "show only packets that this `PROCESS` sent or read")
 	fl.Uint32Var(&r.netOf, "netns", 0, "only in the network namespace of a `PROCESS`")
+	fl.StringVar(&r.fw.pins, "pins", xdp.DefaultDir, "where the firewall is pinned")
+	fl.StringVar(&r.fw.state, "state", host.DefaultState, "folder for the firewall's policy in use")
 	fl.StringVar(&r.pcapng, "pcapng", "", "also write them to this `FILE` for Wireshark")
 	return cmd
 }
 
 // check reads the flags before anything is loaded.
-func (r *packetTrace) check(filter string) error {
+func (r *packetTrace) check(text string) error {
 	if err := r.tracing.check(r.Rate); err != nil {
 		return err
 	}
 	var err error
-	if r.Filter, err = packet.ParseFilter(filter); err != nil {
+	if r.Filter, err = filter.Parse(text); err != nil {
 		return usageError{err}
 	}
 	if r.netOf != 0 {
@@ -85,6 +92,9 @@ func (r *packetTrace) run(ctx context.Context, footer io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if r.firewall, err = r.fw.stage(); err != nil {
+		t.Notes = append(t.Notes, "what the firewall does is not told: "+err.Error())
+	}
 	defer t.Close()
 	ctx, stop := r.limit(ctx)
 	defer stop()
@@ -106,6 +116,9 @@ func (r *packetTrace) run(ctx context.Context, footer io.Writer) error {
 func (r *packetTrace) show(l *packet.Life) bool {
 	if l.Took < r.slower || r.pid != 0 && !of(l.Sender, r.pid) && !of(l.Reader, r.pid) {
 		return true
+	}
+	if r.firewall != nil {
+		r.firewall.put(l)
 	}
 	if r.capture != nil {
 		frame := l.Frame()

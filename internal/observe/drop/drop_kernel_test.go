@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,35 +15,6 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/test/kernel/guest"
 )
-
-// inNetwork runs the test in a network namespace of its own, with loopback up, and
-// returns the namespace's number.
-func inNetwork(t *testing.T) uint32 {
-	t.Helper()
-	guest.NeedKernel(t)
-	runtime.LockOSThread() // the thread ends with the test, and the namespace with it
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	r, err := unix.NewIfreq("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r); err != nil {
-		t.Fatal(err)
-	}
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
-		t.Fatal(err)
-	}
-	return uint32(st.Ino)
-}
 
 // send sends n packets over UDP by a socket of this thread, and so of its namespace.
 func send(t *testing.T, port, n int) {
@@ -63,7 +33,7 @@ func send(t *testing.T, port, n int) {
 // buffer is full: each packet is told with its reason, and the kernel's own counters
 // say the same number.
 func TestDropsEqualCounters(t *testing.T) {
-	netns := inNetwork(t)
+	netns := guest.Network(t)
 	full, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +164,7 @@ func ownCounters(t *testing.T) map[string]uint64 {
 
 // TestOtherNamespacesAreLeftOut looks at one where nothing is dropped.
 func TestOtherNamespacesAreLeftOut(t *testing.T) {
-	inNetwork(t)
+	guest.Network(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	r, err := Count(ctx, Options{Net: 1, ready: func() {

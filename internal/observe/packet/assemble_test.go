@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
+
+	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 )
 
 // datagram is the first note of a packet of UDP with 57 bytes of data.
@@ -23,6 +26,23 @@ func raw(v any) []byte {
 }
 
 func newTestGatherer() *gatherer { return newGatherer(time.Unix(1000, 0)) }
+
+// TestHeaderIsTheFilters holds the programs' struct beside the one that filters are
+// compiled for.
+func TestHeaderIsTheFilters(t *testing.T) {
+	var is progHeader
+	var want filter.Header
+	for name, at := range map[string][2]uintptr{
+		"l4": {unsafe.Offsetof(is.L4), unsafe.Offsetof(want.L4)}, "length": {unsafe.Offsetof(is.Length), unsafe.Offsetof(want.Length)},
+		"family": {unsafe.Offsetof(is.Family), unsafe.Offsetof(want.Family)}, "proto": {unsafe.Offsetof(is.Proto), unsafe.Offsetof(want.Proto)},
+		"l4_has": {unsafe.Offsetof(is.L4Has), unsafe.Offsetof(want.L4Has)}, "sent": {unsafe.Offsetof(is.Sent), unsafe.Offsetof(want.Sent)},
+		"size": {unsafe.Sizeof(is), unsafe.Sizeof(want)},
+	} {
+		if at[0] != at[1] {
+			t.Errorf("%s is at %d, and compiled for %d", name, at[0], at[1])
+		}
+	}
+}
 
 func TestStagesAddUp(t *testing.T) {
 	g := newTestGatherer()

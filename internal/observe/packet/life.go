@@ -80,6 +80,21 @@ func (l *Life) Stage(name string) (waterfall.Stage, bool) {
 	return waterfall.Stage{}, false
 }
 
+// Family is the Ethernet protocol, such as 0x0800 for IPv4.
+func (l *Life) Family() uint16 { return l.family }
+
+// Numbers of protocols: of Ethernet, and of IP.
+const (
+	familyIPv4 = 0x0800
+	familyIPv6 = 0x86dd
+	familyARP  = 0x0806
+	protoICMP  = 1
+	protoTCP   = 6
+	protoUDP   = 17
+	protoICMP6 = 58
+	protoSCTP  = 132
+)
+
 // read fills in what the packet's headers say. Headers that are cut short leave fields
 // out.
 func (l *Life) read(b []byte) {

@@ -13,16 +13,6 @@ struct skb_shared_info___bc {
 	} dataref;
 } __attribute__((preserve_access_index));
 
-/* Whether the filter takes a packet. The loader puts the filter's instructions in the
- * place of these; without a filter all packets are taken. */
-static __attribute__((noinline)) int match(struct header *h)
-{
-	int yes = 1;
-
-	asm volatile("" : "+r"(yes) : "r"(h) : "memory");
-	return yes;
-}
-
 static __always_inline void fill(struct note *n, u64 life, u16 what, u16 how, struct now *now)
 {
 	u64 ids = bpf_get_current_pid_tgid();
@@ -176,12 +166,15 @@ static __always_inline u64 begin(void *ctx, struct sk_buff___bc *skb, u64 head, 
 	left = &now->left[(head >> 8) % GRO_SLOTS];
 	if (!h || (!sent && *left == head) || (only_net && net != only_net))
 		return 0;
-	*left = head;
+	if (!directed)
+		*left = head;
 	if (!read_header(h, skb, sent) || !match(h))
 		return 0;
 	l.seen = bpf_ktime_get_ns();
-	if (!admitted(l.seen))
+	if (!admitted(l.seen)) {
+		*left = head;
 		return 0;
+	}
 	*left = 0;
 	__sync_fetch_and_add(&total.lives, 1);
 	l.id = ++now->lives << 12 | (bpf_get_smp_processor_id() & 0xfff);

@@ -433,7 +433,7 @@ static __always_inline int get(struct task_struct *reader, struct now *now)
 	if (!w)
 		return 0;
 	life = w->life;
-	s = longest(&now->slices, w->at);
+	s = longest(&now->slices, w->at, BPF_CORE_READ(reader, pid));
 	n = reserve(struct note);
 	if (!n)
 		return lost();

@@ -17,13 +17,14 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/drop"
+	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 	"github.com/bearcat-hids/bearcat/internal/observe/tracer"
 )
 
 // Options say which packets to follow.
 type Options struct {
 	// Filter is in the language of tcpdump; nil takes all.
-	Filter *Filter
+	Filter *filter.Filter
 	// Net is the number of a network namespace in which lives begin; 0 for all.
 	Net uint32
 	// Rate is how many lives may begin a second; the others are counted. 0 is DefaultRate.
@@ -119,7 +120,7 @@ func (t *Tracer) programs(o Options, types *btf.Spec) (*ebpf.CollectionSpec, err
 			continue
 		}
 		if o.Filter != nil {
-			if err := o.Filter.put(p); err != nil {
+			if err := o.Filter.Put(p); err != nil {
 				return nil, err
 			}
 		}
@@ -140,7 +141,7 @@ func constants(o Options, types *btf.Spec) map[string]any {
 	kfree := kernel.TracepointArguments(types, "kfree_skb") // packet, place, reason, socket
 	return map[string]any{
 		"only_net": o.Net, "most": o.Rate, "has_ready": flag(kernel.TracepointArguments(types, "sk_data_ready") > 0),
-		"drop_reason": flag(kfree >= 3), "drop_socket": flag(kfree >= 4),
+		"directed": flag(o.Filter != nil && o.Filter.Directed()), "drop_reason": flag(kfree >= 3), "drop_socket": flag(kfree >= 4),
 	}
 }
 

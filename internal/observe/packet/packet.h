@@ -10,6 +10,7 @@
 #ifndef BEARCAT_PACKET_H
 #define BEARCAT_PACKET_H
 
+#include "filter.h"
 #include "notes.h"
 #include "owner.h"
 #include "slices.h"
@@ -19,8 +20,6 @@
 #define STACKS 2048
 #define DEPTH 48
 #define GRO_SLOTS 64
-#define BYTES 128
-#define HEADER 40
 #define WAKES 4 /* as many readers are followed for one packet */
 #define SWITCHES 16 /* of a reader are told for one packet */
 #define SECOND 1000000000ULL
@@ -98,20 +97,6 @@ struct birth {
 	u8 bytes[BYTES]; /* from the network header on */
 };
 
-/* What a filter looks at. Filters are compiled for these offsets. */
-struct header {
-	u8 l3[HEADER];
-	u8 l4[HEADER];
-	u32 length;
-	u32 family; /* the Ethernet protocol */
-	u32 proto;  /* of IP; 0 for others */
-	u32 l4_has; /* so many bytes are there of l4; 0 for later fragments */
-	u32 sent;
-	u32 pad;
-	u8 bytes[BYTES];
-	u32 has;
-};
-
 struct life {
 	u64 id;
 	u64 seen; /* when */
@@ -173,6 +158,7 @@ struct woken {
 
 const volatile u32 most = 1000; /* lives a second */
 const volatile u8 has_ready = 0; /* 6.3 brought sk_data_ready */
+const volatile u8 directed = 0; /* the filter asks whether a packet comes in or goes out */
 const volatile u8 drop_reason = 0;
 const volatile u8 drop_socket = 0;
 

@@ -9,32 +9,13 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 	"github.com/bearcat-hids/bearcat/test/kernel/guest"
 )
-
-// inNetwork runs the test in a network namespace of its own, with loopback up, and
-// returns the namespace's number.
-func inNetwork(t *testing.T) uint32 {
-	t.Helper()
-	guest.NeedKernel(t)
-	runtime.LockOSThread() // the thread ends with the test, and the namespace with it
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
-	run(t, "ip", "link", "set", "lo", "up")
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
-		t.Fatal(err)
-	}
-	return uint32(st.Ino)
-}
 
 // run runs a program in the thread's namespace.
 func run(t *testing.T, args ...string) {
@@ -46,9 +27,9 @@ func run(t *testing.T, args ...string) {
 
 // follow traces while act runs, until n lives are there, or for five seconds; act runs
 // in the test's own thread.
-func follow(t *testing.T, o Options, filter string, n int, act func()) []*Life {
+func follow(t *testing.T, o Options, text string, n int, act func()) []*Life {
 	t.Helper()
-	f, err := ParseFilter(filter)
+	f, err := filter.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +134,7 @@ func want(t *testing.T, l *Life, names ...string) {
 
 // TestDatagramFromCallToReader follows one from sendto to the program that sleeps for it.
 func TestDatagramFromCallToReader(t *testing.T) {
-	netns := inNetwork(t)
+	netns := guest.Network(t)
 	in, out := udp(t, 9300), udp(t, 0)
 	read := make(chan error)
 	go func() {
@@ -188,46 +169,9 @@ func TestDatagramFromCallToReader(t *testing.T) {
 	}
 }
 
-// TestCompiledFiltersAreTheModel runs each filter's instructions in the kernel beside the
-// plain evaluation.
-func TestCompiledFiltersAreTheModel(t *testing.T) {
-	guest.NeedKernel(t)
-	headers, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: uint32(unsafe.Sizeof(progHeader{})), MaxEntries: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer headers.Close()
-	for text := range filters {
-		f, err := ParseFilter(text)
-		if err != nil || f.root == nil {
-			continue
-		}
-		code := asm.Instructions{asm.LoadMapPtr(asm.R1, headers.FD()), asm.Mov.Reg(asm.R2, asm.R10), asm.Add.Imm(asm.R2, -4), asm.StoreImm(asm.R2, 0, 0, asm.Word),
-			asm.FnMapLookupElem.Call(), asm.JNE.Imm(asm.R0, 0, "found"), asm.Return(), asm.Mov.Reg(asm.R1, asm.R0).WithSymbol("found")}
-		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "GPL", Instructions: append(code, f.compile()...)})
-		if err != nil {
-			t.Errorf("%q is not loaded: %v", text, err)
-			continue
-		}
-		for name, m := range packets {
-			if err := headers.Put(uint32(0), m.header()); err != nil {
-				t.Fatal(err)
-			}
-			got, _, err := p.Test(make([]byte, 64))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := f.root.match(m.header()); (got == 1) != want {
-				t.Errorf("%q gives %d for %s in the kernel, want %v", text, got, name, want)
-			}
-		}
-		_ = p.Close()
-	}
-}
-
 // TestFullSocketIsNamed sends to a socket that nobody reads until it is full.
 func TestFullSocketIsNamed(t *testing.T) {
-	netns := inNetwork(t)
+	netns := guest.Network(t)
 	in, out := udp(t, 9301), udp(t, 0)
 	if err := unix.SetsockoptInt(in, unix.SOL_SOCKET, unix.SO_RCVBUF, 2304); err != nil {
 		t.Fatal(err)
@@ -253,7 +197,7 @@ func TestFullSocketIsNamed(t *testing.T) {
 func TestDelayMovesOneStage(t *testing.T) {
 	guest.Require(t) // the native kernel may have no netem
 	guest.Modprobe(t, "veth", "sch_netem")
-	netns := inNetwork(t)
+	netns := guest.Network(t)
 	run(t, "sh", "-c", `ip netns del bcfar 2>/dev/null; ip netns add bcfar && ip link add bcn type veth peer name bcf netns bcfar &&
 		ip addr add 10.91.0.1/24 dev bcn && ip link set bcn up && ip -n bcfar addr add 10.91.0.2/24 dev bcf && ip -n bcfar link set bcf up && ip -n bcfar link set lo up`)
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", "bcfar").Run() })
@@ -290,7 +234,7 @@ func TestDelayMovesOneStage(t *testing.T) {
 func TestRetransmissionIsOneStory(t *testing.T) {
 	guest.Require(t)
 	guest.Modprobe(t, "sch_netem")
-	netns := inNetwork(t)
+	netns := guest.Network(t)
 	run(t, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "loss", "100%")
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -315,7 +259,7 @@ func TestRetransmissionIsOneStory(t *testing.T) {
 // TestWaitForAProcessorIsTheSchedulers has the reader and one that never sleeps share a
 // processor: the wait is before "on cpu", and who ran instead is named.
 func TestWaitForAProcessorIsTheSchedulers(t *testing.T) {
-	netns := inNetwork(t)
+	netns := guest.Network(t)
 	in, out := udp(t, 9303), udp(t, 0)
 	var old, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &old); err != nil {
@@ -369,7 +313,7 @@ func TestWaitForAProcessorIsTheSchedulers(t *testing.T) {
 
 // TestRateIsKeptAndCounted sends more than may be followed.
 func TestRateIsKeptAndCounted(t *testing.T) {
-	netns := inNetwork(t)
+	netns := guest.Network(t)
 	out := udp(t, 0)
 	udp(t, 9304)
 	tr, err := Open(Options{Net: netns, Rate: 10})

@@ -140,8 +140,8 @@ type progNow struct {
 			From uint64
 			To   uint64
 			Tgid uint32
+			Tid  uint32
 			Comm [16]int8
-			Pad  uint32
 		}
 	}
 	Left [64]uint64
@@ -234,6 +234,7 @@ const (
 	progProgSoftirqEnds    = "softirq_ends"
 	progProgSoftirqRaised  = "softirq_raised"
 	progProgTcp            = "tcp"
+	progVarDirected        = "directed"
 	progVarDropReason      = "drop_reason"
 	progVarDropSocket      = "drop_socket"
 	progVarHasReady        = "has_ready"
@@ -338,6 +339,7 @@ type progMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
+	Directed     *ebpf.VariableSpec `ebpf:"directed"`
 	DropReason   *ebpf.VariableSpec `ebpf:"drop_reason"`
 	DropSocket   *ebpf.VariableSpec `ebpf:"drop_socket"`
 	HasReady     *ebpf.VariableSpec `ebpf:"has_ready"`
@@ -401,6 +403,7 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
+	Directed     *ebpf.Variable `ebpf:"directed"`
 	DropReason   *ebpf.Variable `ebpf:"drop_reason"`
 	DropSocket   *ebpf.Variable `ebpf:"drop_socket"`
 	HasReady     *ebpf.Variable `ebpf:"has_ready"`

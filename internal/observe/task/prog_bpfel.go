@@ -43,8 +43,8 @@ type progSlices struct {
 		From uint64
 		To   uint64
 		Tgid uint32
+		Tid  uint32
 		Comm [16]int8
-		Pad  uint32
 	}
 }
 

@@ -172,7 +172,7 @@ static __always_inline int slept(struct task_struct *t, struct task *k)
 
 static __always_inline int waited(struct task_struct *t, u64 since, struct slices *now, u64 at)
 {
-	struct slice *s = longest(now, since);
+	struct slice *s = longest(now, since, BPF_CORE_READ(t, pid));
 	struct note *n = reserve(struct note);
 
 	if (!n)

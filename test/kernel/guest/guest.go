@@ -16,7 +16,9 @@ package guest
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bearcat-hids/bearcat/test/kernel/spec"
@@ -74,4 +76,24 @@ func Modprobe(t testing.TB, modules ...string) {
 			t.Cleanup(func() { exec.Command("modprobe", "-r", m).Run() })
 		}
 	}
+}
+
+// Network moves the test into a network namespace of its own, with loopback up, and
+// returns the namespace's number. The test's thread is in it, and the programs that this
+// thread starts; both end with the test. It needs no guest.
+func Network(t testing.TB) uint32 {
+	t.Helper()
+	NeedKernel(t)
+	runtime.LockOSThread() // never unlocked: the thread ends with the test, and its namespace
+	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
+		t.Fatalf("making a network namespace: %v", err)
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Fatalf("bringing loopback up: %v: %s", err, out)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		t.Fatal(err)
+	}
+	return uint32(st.Ino)
 }

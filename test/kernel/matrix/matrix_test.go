@@ -191,3 +191,19 @@ func TestForgive(t *testing.T) {
 		t.Error("a run that broke off is tried again test by test")
 	}
 }
+
+func TestLongestFirst(t *testing.T) {
+	for want, names := range map[string][]string{"": {Native}, "5.10": {"5.10", Native}, "5.10 6.1": {"5.10", "6.1"}, "7.3 5.10 6.1 6.12": {Native, "5.10", "6.1", "6.12", "7.3"}} {
+		var columns []*Column
+		for _, n := range names {
+			columns = append(columns, &Column{Kernel: n})
+		}
+		var got []string
+		for _, i := range longestFirst(columns) {
+			got = append(got, columns[i].Kernel)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%v begin as %v, want %s", names, got, want)
+		}
+	}
+}

@@ -90,10 +90,8 @@ func (c *Config) runColumns(ctx context.Context, p *plan) ([]*Column, error) {
 	}
 	slots := make(chan struct{}, max(1, c.Guests))
 	var wg sync.WaitGroup
-	for i, col := range columns {
-		if col.Kernel == Native {
-			continue
-		}
+	for _, i := range longestFirst(columns) {
+		col := columns[i]
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
@@ -102,6 +100,20 @@ func (c *Config) runColumns(ctx context.Context, p *plan) ([]*Column, error) {
 	}
 	wg.Wait()
 	return columns, errors.Join(append(errs, ctx.Err())...)
+}
+
+// longestFirst is the order in which guests begin: the newest and the oldest have the
+// most tests (guest.AtEnds), and a long one that begins last would run alone.
+func longestFirst(columns []*Column) (order []int) {
+	for i, col := range columns {
+		if col.Kernel != Native {
+			order = append(order, i)
+		}
+	}
+	if n := len(order); n > 2 {
+		order = append([]int{order[n-1]}, order[:n-1]...)
+	}
+	return order
 }
 
 // runner runs the plan's script somewhere and returns its status.

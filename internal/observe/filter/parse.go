@@ -1,4 +1,4 @@
-package packet
+package filter
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 // one program with certainty.
 const maxTests = 1000
 
-// ParseFilter compiles an expression; an empty one takes all packets. Errors are
+// Parse compiles an expression; an empty one takes all packets. Errors are
 // *SyntaxError.
-func ParseFilter(text string) (*Filter, error) {
+func Parse(text string) (*Filter, error) {
 	p := &parser{text: text}
 	if err := p.lex(); err != nil {
 		return nil, err

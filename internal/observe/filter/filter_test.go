@@ -1,4 +1,4 @@
-package packet
+package filter
 
 import (
 	"encoding/binary"
@@ -24,7 +24,7 @@ type made struct {
 
 // header writes it as the programs do.
 func (m made) header() []byte {
-	b := make([]byte, unsafe.Sizeof(progHeader{}))
+	b := make([]byte, unsafe.Sizeof(Header{}))
 	src, dst := netip.MustParseAddr(m.src), netip.MustParseAddr(m.dst)
 	family := uint32(familyIPv4)
 	if src.Is4() {
@@ -123,7 +123,7 @@ var filters = map[string]string{
 
 func TestFilters(t *testing.T) {
 	for text, want := range filters {
-		f, err := ParseFilter(text)
+		f, err := Parse(text)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -137,9 +137,10 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestHeaderIsAsCompiled holds the offsets of filters beside struct header of packet.h.
+// TestHeaderIsAsCompiled holds the offsets of filters beside the struct. Those of the
+// programs are held beside it where there are some.
 func TestHeaderIsAsCompiled(t *testing.T) {
-	var h progHeader
+	var h Header
 	for name, is := range map[string][2]uintptr{
 		"l3": {headerL3, unsafe.Offsetof(h.L3)}, "l4": {headerL4, unsafe.Offsetof(h.L4)}, "length": {headerLength, unsafe.Offsetof(h.Length)},
 		"family": {headerFamily, unsafe.Offsetof(h.Family)}, "proto": {headerProto, unsafe.Offsetof(h.Proto)}, "l4_has": {headerL4Has, unsafe.Offsetof(h.L4Has)},
@@ -147,6 +148,15 @@ func TestHeaderIsAsCompiled(t *testing.T) {
 	} {
 		if is[0] != is[1] {
 			t.Errorf("%s is at %d, and compiled for %d", name, is[1], is[0])
+		}
+	}
+}
+
+func TestDirected(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "tcp port 80": false, "inbound": true, "tcp and not (outbound or udp)": true} {
+		f, err := Parse(text)
+		if err != nil || f.Directed() != want {
+			t.Errorf("%q: %v, %v", text, f.Directed(), err)
 		}
 	}
 }
@@ -179,16 +189,16 @@ func TestFiltersThatDoNotCompile(t *testing.T) {
 		"less big":                      {5, "a length"},
 		"tpc":                           {0, "no word"},
 	} {
-		_, err := ParseFilter(text)
+		_, err := Parse(text)
 		var s *SyntaxError
 		if !errors.As(err, &s) || s.At != want.at || !strings.Contains(s.Why, want.why) {
 			t.Errorf("%q: %v, want at %d %q", text, err, want.at, want.why)
 		}
 	}
-	if _, err := ParseFilter(strings.Repeat("(", 200) + "tcp" + strings.Repeat(")", 200)); err == nil {
+	if _, err := Parse(strings.Repeat("(", 200) + "tcp" + strings.Repeat(")", 200)); err == nil {
 		t.Error("200 brackets are accepted")
 	}
-	if _, err := ParseFilter("port 1" + strings.Repeat(" or 2", 500)); err == nil {
+	if _, err := Parse("port 1" + strings.Repeat(" or 2", 500)); err == nil {
 		t.Error("a filter of 500 ports is accepted")
 	}
 }
@@ -198,11 +208,11 @@ func FuzzFilter(f *testing.F) {
 		f.Add(text, hex.EncodeToString([]byte(text)))
 	}
 	f.Fuzz(func(t *testing.T, text, bytes string) {
-		filter, err := ParseFilter(text)
+		filter, err := Parse(text)
 		if err != nil || filter.root == nil {
 			return
 		}
-		h := make([]byte, unsafe.Sizeof(progHeader{}))
+		h := make([]byte, unsafe.Sizeof(Header{}))
 		copy(h, bytes)
 		filter.root.match(h)
 		code := filter.compile()

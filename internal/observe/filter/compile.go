@@ -1,4 +1,4 @@
-package packet
+package filter
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 // stub is the function whose place a filter takes: int match(struct header *).
 const stub = "match"
 
-// put puts the filter into a program, where the program has a place for it.
-func (f *Filter) put(p *ebpf.ProgramSpec) error {
+// Put puts the filter into a program, where the program has a place for it.
+func (f *Filter) Put(p *ebpf.ProgramSpec) error {
 	if f.root == nil {
 		return nil
 	}

@@ -1,14 +1,20 @@
-package packet
+// Package filter compiles tcpdump's language (pcap-filter(7)) into the programs of what
+// follows packets and connections.
+//
+// In comes an expression; out come instructions that take the place of the function match
+// of bpf/include/filter.h, or an error that shows where the expression is wrong.
+package filter
 
 import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+
+	"github.com/cilium/ebpf/asm"
 )
 
-// Filter says which packets are followed, in the language of tcpdump (pcap-filter(7)):
-// an expression over a packet's network and transport headers. It is compiled into the
-// kernel's programs.
+// Filter says which packets are taken: an expression over a packet's network and
+// transport headers.
 type Filter struct {
 	text string
 	root node
@@ -89,7 +95,21 @@ func (n compare) match(h []byte) bool {
 	}
 }
 
-// Where struct header of packet.h has its parts, and how much of each header is kept.
+// Header is struct header of filter.h: what a filter looks at.
+type Header struct {
+	// L3 and L4 begin with the network and the transport header; what is not there
+	// is 0. L4Has is how much of L4 is there, 0 for later fragments.
+	L3, L4 [headerKept]byte
+	// Length is from the network header on; Family the Ethernet protocol; Proto that
+	// of IP; Sent is 1 for what this host sends.
+	Length, Family, Proto, L4Has, Sent uint32
+	_                                  uint32
+	// Bytes are the first from the network header on, Has how many.
+	Bytes [128]byte
+	Has   uint32
+}
+
+// Where struct header of filter.h has its parts, and how much of each header is kept.
 const (
 	headerL3     = 0
 	headerL4     = 40
@@ -159,3 +179,33 @@ func any2(dir string, src, dst node) node {
 
 // String is the text that it was made from.
 func (f *Filter) String() string { return f.text }
+
+// Match is what the compiled filter gives for a struct header of filter.h.
+func (f *Filter) Match(header []byte) bool { return f.root == nil || f.root.match(header) }
+
+// Compile returns the instructions of match: r1 is the header, r0 becomes 1 or 0. There
+// are none for a filter that takes all.
+func (f *Filter) Compile() asm.Instructions {
+	if f.root == nil {
+		return nil
+	}
+	return f.compile()
+}
+
+// Directed is whether the filter asks for the direction: then it may take a packet that
+// comes in though it did not when that was sent.
+func (f *Filter) Directed() bool { return directed(f.root) }
+
+func directed(n node) bool {
+	switch n := n.(type) {
+	case and:
+		return directed(n.l) || directed(n.r)
+	case or:
+		return directed(n.l) || directed(n.r)
+	case not:
+		return directed(n.x)
+	case compare:
+		return n.offset == headerSent
+	}
+	return false
+}
