@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -20,7 +19,8 @@ import (
 )
 
 func dropsCommand() *cobra.Command {
-	var pid uint32
+	var o drop.Options
+	var in groupFlags
 	var asJSON bool
 	var fw fwPlaces
 	n := 20
@@ -35,20 +35,17 @@ explain it and what is left unexplained.
 
 It ends after --for, or earlier when interrupted, and prints what it has.
 Reasons are there from Linux 5.17 on; before, the place has to tell.`,
-		Example: "  bearcat drops --for 30s\n  bearcat drops --pid 4242\n  bearcat drops --json | jq '.drops[] | select(.reason == \"SOCKET_RCVBUFF\")'",
+		Example: "  bearcat drops --for 30s\n  bearcat drops --netns 4242\n  bearcat drops --comm statsd\n  bearcat drops --json | jq '.drops[] | select(.reason == \"SOCKET_RCVBUFF\")'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if d <= 0 {
 				return usageError{fmt.Errorf("--for %s is no time to count in", d)}
 			}
-			var o drop.Options
-			if pid != 0 {
-				var err error
-				if o.Net, err = netOf(pid); err != nil {
-					return err
-				}
-				o.Pid = pid
+			var err error
+			if o.Scope, o.Net, err = in.choose(); err != nil {
+				return err
 			}
+			o.Member = in.netns
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			ctx, cancel := context.WithTimeout(ctx, d)
@@ -58,7 +55,9 @@ Reasons are there from Linux 5.17 on; before, the place has to tell.`,
 			if err != nil {
 				return err
 			}
-			if firewallErr == nil {
+			if r.Chosen { // no process has what the firewall drops
+				firewallErr = nil
+			} else if firewallErr == nil {
 				firewallErr = fw.addDrops(r, before)
 			}
 			if firewallErr != nil {
@@ -70,26 +69,15 @@ Reasons are there from Linux 5.17 on; before, the place has to tell.`,
 			return writeDrops(cmd.OutOrStdout(), r, n)
 		},
 	}
-	cmd.Flags().Uint32Var(&pid, "pid", 0, "of the network namespace of a `PROCESS`; without it of all")
+	cmd.Flags().Uint32Var(&o.Pid, "pid", 0, "of sockets of one `PROCESS`")
+	cmd.Flags().StringVar(&o.Comm, "comm", "", "of sockets of processes with this `NAME`")
+	in.flags(cmd.Flags())
 	cmd.Flags().DurationVar(&d, "for", d, "how long to count")
 	cmd.Flags().IntVarP(&n, "lines", "n", n, "print this many lines; 0 for all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	cmd.Flags().StringVar(&fw.pins, "pins", xdp.DefaultDir, "where the firewall is pinned")
 	cmd.Flags().StringVar(&fw.state, "state", host.DefaultState, "folder for the firewall's policy in use")
 	return cmd
-}
-
-// netOf returns the number of a process's network namespace.
-func netOf(pid uint32) (uint32, error) {
-	st, err := os.Stat("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/ns/net")
-	if err != nil {
-		return 0, fmt.Errorf("the network namespace of process %d cannot be seen: %w", pid, err)
-	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, fmt.Errorf("the network namespace of process %d has no number", pid)
-	}
-	return uint32(sys.Ino), nil
 }
 
 func writeDrops(w io.Writer, r *drop.Result, lines int) error {
@@ -118,7 +106,11 @@ func writeDrops(w io.Writer, r *drop.Result, lines int) error {
 	if lines > 0 && len(r.Rows) > lines {
 		fmt.Fprintf(&b, "and %d lines more: -n 0 prints all\n", len(r.Rows)-lines)
 	}
-	writeBalance(&b, r)
+	if r.Chosen {
+		b.WriteString("of the chosen sockets only: the kernel's counters count all, and are not compared\n")
+	} else {
+		writeBalance(&b, r)
+	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "note: %s\n", termtext.String(n))
 	}

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/flame"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
@@ -19,12 +18,13 @@ import (
 type flameOutput struct {
 	folded, pprof, json bool
 	file                string
+	perfetto            string
 }
 
 func flameCommand() *cobra.Command {
 	var o flame.Options
 	var out flameOutput
-	var cgroup string
+	var in groupFlags
 	o.For = 10 * time.Second
 	var kinds strings.Builder
 	for _, k := range flame.Kinds() {
@@ -40,7 +40,7 @@ It ends after --for, or earlier when interrupted, and writes what it has. Stacks
 are followed by frame pointers: of programs built without them only the
 innermost function is sure. The last line, on standard error, says how many
 stacks were taken and lost, from where, and what it cost.`,
-		Example: "  bearcat flame cpu --for 30s -o cpu.svg\n  bearcat flame offcpu --pid 4242 --folded\n  bearcat flame cpu --comm nginx --pprof -o cpu.pb.gz",
+		Example: "  bearcat flame cpu --for 30s -o cpu.svg\n  bearcat flame offcpu --pid 4242 --folded\n  bearcat flame cpu --comm nginx --pprof -o cpu.pb.gz\n  bearcat flame offcpu --for 5s --perfetto waits.json",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
@@ -56,11 +56,8 @@ stacks were taken and lost, from where, and what it cost.`,
 			if cmd.Flags().Changed("rate") && (o.Kind.Name != "cpu" || o.Rate == 0) {
 				return usageError{fmt.Errorf("--rate is the clock of cpu, and at least 1: %s has none that is asked for so", o.Kind.Name)}
 			}
-			o.Scope = kernel.HostScope()
-			if cgroup != "" {
-				if o.Scope, err = kernel.CgroupScope(cgroup); err != nil {
-					return err
-				}
+			if o.Scope, o.Net, err = in.choose(); err != nil {
+				return err
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -78,12 +75,13 @@ stacks were taken and lost, from where, and what it cost.`,
 	fl := cmd.Flags()
 	fl.Uint32Var(&o.Pid, "pid", 0, "of one `PROCESS` with all its threads")
 	fl.StringVar(&o.Comm, "comm", "", "of threads or processes with this `NAME`")
-	fl.StringVar(&cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	in.flags(fl)
 	fl.DurationVar(&o.For, "for", o.For, "how long to count")
 	fl.Uint64Var(&o.Rate, "rate", flame.DefaultRate, "for cpu: look so many `TIMES` a second at each processor")
 	fl.StringVarP(&out.file, "output", "o", "", "write to this `FILE`, not to standard output")
 	fl.BoolVar(&out.folded, "folded", false, "write a line for each stack, with its weight")
 	fl.BoolVar(&out.pprof, "pprof", false, "write a profile for pprof")
+	fl.StringVar(&out.perfetto, "perfetto", "", "write the stacks to this `FILE` for ui.perfetto.dev")
 	fl.BoolVar(&out.json, "json", false, "write one JSON object")
 	return cmd
 }
@@ -107,26 +105,43 @@ func (f *flameOutput) check(w io.Writer) error {
 	if n > 1 {
 		return fmt.Errorf("--folded, --pprof and --json are three forms of the same: choose one")
 	}
-	if f.file == "" && !f.folded && !f.json && isTerminal(w) {
+	if f.file == "" && !f.folded && !f.json && f.perfetto == "" && isTerminal(w) {
 		return fmt.Errorf("a terminal cannot show the graph: name a file with --output, or take --folded")
 	}
 	return nil
 }
 
-// write writes the result in the form that was chosen.
-func (f *flameOutput) write(w io.Writer, r *flame.Result) (err error) {
-	if f.file != "" {
-		file, err := os.OpenFile(f.file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return fmt.Errorf("making the file for the graph: %w", err)
-		}
-		defer func() {
-			if e := file.Close(); err == nil && e != nil {
-				err = fmt.Errorf("writing the graph: %w", e)
-			}
-		}()
-		w = file
+// toFile makes a file, which root alone can read, and has it written.
+func toFile(name string, write func(io.Writer) error) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("making the file for the graph: %w", err)
 	}
+	err = write(file)
+	if e := file.Close(); err == nil && e != nil {
+		err = fmt.Errorf("writing the graph: %w", e)
+	}
+	return err
+}
+
+// write writes the result for Perfetto where that is asked for, and in the form that was
+// chosen.
+func (f *flameOutput) write(w io.Writer, r *flame.Result) error {
+	if f.perfetto != "" {
+		if err := toFile(f.perfetto, r.WritePerfetto); err != nil {
+			return err
+		}
+		if f.file == "" && !f.folded && !f.pprof && !f.json {
+			return nil
+		}
+	}
+	if f.file != "" {
+		return toFile(f.file, func(w io.Writer) error { return f.form(w, r) })
+	}
+	return f.form(w, r)
+}
+
+func (f *flameOutput) form(w io.Writer, r *flame.Result) error {
 	switch {
 	case f.folded:
 		return r.WriteFolded(w)

@@ -7,7 +7,29 @@ import (
 	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
+	"github.com/spf13/pflag"
 )
+
+// groupFlags choose by what processes are in.
+type groupFlags struct {
+	cgroup, container string
+	netns             uint32
+}
+
+func (g *groupFlags) flags(fl *pflag.FlagSet) {
+	fl.StringVar(&g.cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	fl.StringVar(&g.container, "container", "", "of the container whose `ID` begins so")
+	fl.Uint32Var(&g.netns, "netns", 0, "in the network namespace of a `PROCESS`")
+}
+
+// choose finds what the flags name, as it is now.
+func (g *groupFlags) choose() (scope kernel.Scope, net uint32, err error) {
+	if scope, err = topScope(g.cgroup, g.container); err == nil && g.netns != 0 {
+		net, err = kernel.NetOf(g.netns)
+	}
+	return scope, net, err
+}
 
 // unknown says that there is no such histogram, graph or view, and which is meant.
 func unknown[T any](what, word string, all []T, name func(T) string) error {

@@ -31,10 +31,10 @@ func TestOneLiners(t *testing.T) {
 			continue
 		}
 		named[cmd.Name()+" "+args[0]] = true
-		_, isHist := hist.KindNamed(args[0])
+		_, notHist := histKind(args[0])
 		_, isFlame := flame.KindNamed(args[0])
 		_, isView := top.ViewNamed(args[0])
-		if cmd.Name() == "hist" && !isHist || cmd.Name() == "flame" && !isFlame || cmd.Name() == "top" && !isView {
+		if cmd.Name() == "hist" && notHist != nil || cmd.Name() == "flame" && !isFlame || cmd.Name() == "top" && !isView {
 			t.Errorf("bearcat %s: there is no kind %s", m[1], args[0])
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,13 +18,14 @@ import (
 
 func recordCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "record FILE COMMAND...", Short: "keep what top, hist or drops show in a file",
+		Use: "record FILE COMMAND...", Short: "keep what top, hist, drops or trace show in a file",
 		Long: `Runs a command that looks at the host, and writes what it would show to a file
-in place of the terminal: top, hist or drops, with its own flags. It ends when
-that command does, or when interrupted. bearcat replay shows the file.
+in place of the terminal: top, hist, drops, or trace packet, io or task, with
+its own flags. It ends when that command does, or when interrupted. bearcat
+replay shows the file.
 
 Only the file's owner may read it. A file that is there already is not touched.`,
-		Example: "  bearcat record night.rec top cpu --interval 10s --for 8h\n  bearcat record waits.rec hist runq --by process --for 1m\n  bearcat record lost.rec drops --for 5m",
+		Example: "  bearcat record night.rec top cpu --interval 10s --for 8h\n  bearcat record waits.rec hist runq --by process --for 1m\n  bearcat record lost.rec drops --for 5m\n  bearcat record calls.rec trace io --comm postgres --for 1m",
 		Args:    usageArgs(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return recordRun(cmd, args[0], args[1:])
@@ -35,7 +37,7 @@ Only the file's owner may read it. A file that is there already is not touched.`
 
 // recordable are the commands whose output can be kept.
 func recordable() []*cobra.Command {
-	return []*cobra.Command{topCommand(), histCommand(), dropsCommand()}
+	return []*cobra.Command{topCommand(), histCommand(), dropsCommand(), traceCommand()}
 }
 
 func recordRun(cmd *cobra.Command, path string, args []string) error {
@@ -47,6 +49,13 @@ func recordRun(cmd *cobra.Command, path string, args []string) error {
 	if at < 0 {
 		return usageError{unknown("command to record", args[0], views, func(c *cobra.Command) string { return c.Name() })}
 	}
+	words := 1
+	if args[0] == "trace" {
+		words = 2
+		if err := traceToRecord(args); err != nil {
+			return usageError{err}
+		}
+	}
 	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
 		views[at].SetOut(cmd.OutOrStdout())
 		return views[at].Help()
@@ -55,7 +64,7 @@ func recordRun(cmd *cobra.Command, path string, args []string) error {
 	if err != nil {
 		return err
 	}
-	inner.SetArgs(append(slices.Clone(args), "--json"))
+	inner.SetArgs(slices.Insert(slices.Clone(args), words, "--json")) // what follows -- is no flag
 	inner.SetOut(w)
 	inner.SetErr(cmd.ErrOrStderr())
 	stop := progress(cmd.ErrOrStderr(), w, strings.Join(args, " "))
@@ -73,6 +82,18 @@ func recordRun(cmd *cobra.Command, path string, args []string) error {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s, %d bytes, in %s: bearcat replay %s\n", tables(w.Records), w.Bytes, termtext.String(path), termtext.AppendQuoted(nil, path))
 	}
 	return err
+}
+
+// traceToRecord refuses what of trace is not kept line by line.
+func traceToRecord(args []string) error {
+	noun := slices.Concat(args, []string{""})[1]
+	switch {
+	case !slices.Contains(recordableTraces, noun):
+		return unknown("trace to record", noun, recordableTraces, func(s string) string { return s })
+	case slices.Contains(args, "--summary"):
+		return errors.New("a summary is not kept: record the intervals, without --summary")
+	}
+	return nil
 }
 
 func tables(n uint64) string {

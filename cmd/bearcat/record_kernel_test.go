@@ -17,6 +17,7 @@ func TestRecordAndReplay(t *testing.T) {
 	commands := map[string][]string{
 		"top":  {"top", "cpu", "--pid", "1", "--interval", "100ms", "--count", "3"},
 		"hist": {"hist", "runq", "--by", "process", "--pid", "1", "--for", "200ms"},
+		"io":   {"trace", "io", "--pid", "1", "--for", "200ms"},
 	}
 	if guest.Name() != "" { // it looks at all of a host
 		commands["drops"] = []string{"drops", "--for", "200ms"}
@@ -24,7 +25,7 @@ func TestRecordAndReplay(t *testing.T) {
 	for name, args := range commands {
 		path := filepath.Join(t.TempDir(), name)
 		out := bearcatHere(t, append([]string{"record", path}, args...)...)
-		want := map[string]string{"top": "3 tables", "hist": "1 table", "drops": "1 table"}[name]
+		want := map[string]string{"top": "3 tables", "hist": "1 table", "drops": "1 table", "io": "table"}[name]
 		if !strings.Contains(out, want) {
 			t.Errorf("%s: %q, want %s", name, out, want)
 		}
@@ -33,7 +34,7 @@ func TestRecordAndReplay(t *testing.T) {
 			t.Errorf("%s: mode %v, %v", name, st.Mode(), err)
 		}
 		shown := bearcatHere(t, "replay", path)
-		if !strings.Contains(shown, "; lost 0") || !strings.Contains(shown, "bearcat "+strings.Join(args, " ")) {
+		if name != "io" && !strings.Contains(shown, "; lost 0") || !strings.Contains(shown, "bearcat "+strings.Join(args, " ")) {
 			t.Errorf("%s is shown as\n%s", name, shown)
 		}
 	}

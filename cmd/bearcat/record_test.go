@@ -11,9 +11,13 @@ import (
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/observe/drop"
+	"github.com/bearcat-hids/bearcat/internal/observe/fileio"
 	"github.com/bearcat-hids/bearcat/internal/observe/hist"
+	"github.com/bearcat-hids/bearcat/internal/observe/packet"
 	"github.com/bearcat-hids/bearcat/internal/observe/record"
+	"github.com/bearcat-hids/bearcat/internal/observe/task"
 	"github.com/bearcat-hids/bearcat/internal/observe/top"
+	"github.com/bearcat-hids/bearcat/internal/observe/waterfall"
 )
 
 // kept makes a record of what a command would have written, and returns its text.
@@ -53,6 +57,55 @@ func cpuFrame() *top.Frame {
 
 func dropsKept() *drop.Result {
 	return &drop.Result{Packets: 9, Rows: []drop.Row{{Packets: 7, Reason: "XDP", Place: "p\x1b[2J", Proto: "udp"}, {Packets: 2, Reason: "NO_SOCKET", Place: "q", Proto: "udp", Pid: 7, Process: "sh"}}, Counters: []drop.Counter{}}
+}
+
+// traceKept makes a record of two objects of a noun of trace.
+func traceKept(t testing.TB, noun string) string {
+	stages := []waterfall.Stage{{Name: "call", Source: "s"}, {Name: "done", At: 5e6, Took: 5e6, Source: "s", Detail: "d\x1b[2J"}}
+	tables := map[string][]any{
+		"packet": {packet.Life{ID: 1, Took: 5e6, Proto: "udp", Sender: &packet.Process{Pid: 7, Comm: "sh"}, Stages: stages, End: "copied"}, packet.Life{ID: 2, Proto: "icmp", Reader: &packet.Process{Pid: 8, Comm: "two"}}},
+		"io":     {fileio.Call{ID: 1, Took: 5e6, Name: "read", Pid: 7, Comm: "sh", Path: "/a\x1b", Stages: stages}, fileio.Call{ID: 2, Name: "open", Pid: 8, Comm: "two"}},
+		"task":   {task.Interval{Took: 5e6, Pid: 7, Tid: 7, Comm: "sh", What: "slept", Where: []string{"f"}}, task.Interval{Pid: 8, Tid: 8, Comm: "two", What: "ran"}},
+	}[noun]
+	return strings.Replace(kept(t, "trace", tables...), `"args":["x"]`, `"args":["`+noun+`"]`, 1)
+}
+
+// TestReplayTrace shows what was followed, with choices, and for Perfetto.
+func TestReplayTrace(t *testing.T) {
+	for _, noun := range recordableTraces {
+		text := traceKept(t, noun)
+		for choice, o := range map[string]replayOptions{"a process": {choose: top.Again{Pid: 7}}, "a name": {choose: top.Again{Comm: "sh"}}, "slow ones": {slower: time.Millisecond}, "all": {}, "JSON": {json: true, slower: 1}, "CSV": {csv: true, choose: top.Again{Pid: 7}}} {
+			got, err := replayed(text, o)
+			if err != nil || !strings.Contains(got, "sh") || strings.Contains(got, "two") != (choice == "all") || strings.Contains(got, "\x1b") {
+				t.Errorf("%s, %s: %v: %q", noun, choice, err, got)
+			}
+		}
+		file := filepath.Join(t.TempDir(), "chart")
+		if _, err := replayed(text, replayOptions{perfetto: file, slower: 1}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(file)
+		var chart struct {
+			Events []struct{ Dur float64 } `json:"traceEvents"`
+		}
+		if err != nil || json.Unmarshal(b, &chart) != nil || len(chart.Events) != 3 || chart.Events[2].Dur != 5000 {
+			t.Errorf("%s: %v: the chart is %s", noun, err, b)
+		}
+	}
+	if _, err := replayed(strings.Replace(traceKept(t, "io"), `"took_ns":5000000,"cpu"`, `"took_ns":-5000000,"cpu"`, 1), replayOptions{}); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a stage of less than no time: %v", err)
+	}
+	if _, err := replayed(strings.Replace(traceKept(t, "io"), `"args":["io"]`, `"args":[]`, 1), replayOptions{}); err == nil || !strings.Contains(err.Error(), "cannot show") {
+		t.Errorf("a trace of nothing: %v", err)
+	}
+	if _, err := replayed(kept(t, "hist", histKept()), replayOptions{slower: 1}); err == nil || !strings.Contains(err.Error(), "records of trace") {
+		t.Errorf("--slower for a histogram: %v", err)
+	}
+	for want, args := range map[string][]string{"there is no trace to record": {"trace", "func"}, "a summary is not kept": {"trace", "task", "7", "--summary"}, "there are packet, io, task": {"trace"}} {
+		if err := traceToRecord(args); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", args, err, want)
+		}
+	}
 }
 
 func histKept() *hist.Result {
@@ -152,6 +205,9 @@ func FuzzReplay(f *testing.F) {
 	f.Add(kept(f, "top", cpuFrame()), false, false, uint32(0))
 	f.Add(kept(f, "drops", dropsKept()), true, false, uint32(7))
 	f.Add(kept(f, "hist", histKept()), false, true, uint32(7))
+	for _, noun := range recordableTraces {
+		f.Add(traceKept(f, noun), false, false, uint32(0))
+	}
 	f.Fuzz(func(t *testing.T, text string, asJSON, asCSV bool, pid uint32) {
 		o := replayOptions{json: asJSON, csv: asCSV && !asJSON, rows: 3, choose: top.Again{Pid: pid}}
 		got, err := replayed(text, o)

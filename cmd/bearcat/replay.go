@@ -16,6 +16,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/observe/hist"
 	"github.com/bearcat-hids/bearcat/internal/observe/record"
 	"github.com/bearcat-hids/bearcat/internal/observe/top"
+	"github.com/bearcat-hids/bearcat/internal/observe/waterfall"
 	"github.com/spf13/cobra"
 )
 
@@ -27,6 +28,10 @@ type replayOptions struct {
 	csv     bool
 	began   time.Time
 	columns bool // those of the CSV have been written
+	// slower and perfetto are for what trace follows.
+	slower   time.Duration
+	perfetto string
+	chart    *waterfall.Trace
 }
 
 func replayCommand() *cobra.Command {
@@ -37,7 +42,7 @@ func replayCommand() *cobra.Command {
 processes chosen, sorted by another column, or as JSON or CSV for programs. It
 needs no root, and no kernel of its own. A file that was cut off is shown up
 to there, and that is said.`,
-		Example: "  bearcat replay night.rec --sort INV/s --rows 5\n  bearcat replay night.rec --comm postgres\n  bearcat replay night.rec --csv > night.csv",
+		Example: "  bearcat replay night.rec --sort INV/s --rows 5\n  bearcat replay night.rec --comm postgres\n  bearcat replay night.rec --csv > night.csv\n  bearcat replay calls.rec --slower 10ms --perfetto calls.json",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.json && o.csv {
@@ -62,25 +67,38 @@ to there, and that is said.`,
 	fl.StringVar(&o.choose.Comm, "comm", "", "of processes with this `NAME`")
 	fl.StringVar(&o.choose.Sort, "sort", "", "sort a table of top by this `COLUMN`")
 	fl.IntVar(&o.rows, "rows", o.rows, "print this many lines, or histograms; 0 for all")
+	fl.DurationVar(&o.slower, "slower", 0, "of trace: only what took at least this long")
+	fl.StringVar(&o.perfetto, "perfetto", "", "of trace: also write stages to this `FILE` for Perfetto")
 	fl.BoolVar(&o.json, "json", false, "print the JSON objects")
 	fl.BoolVar(&o.csv, "csv", false, "print lines of values with commas between")
 	return cmd
 }
 
 // run shows all records of a file.
-func (o *replayOptions) run(in io.Reader, out io.Writer) error {
+func (o *replayOptions) run(in io.Reader, out io.Writer) (err error) {
 	r, err := record.NewReader(in)
 	if err != nil {
 		return err
 	}
 	o.began = r.Header.Began
 	show, ok := map[string]func(io.Writer, []byte) error{"top": o.top, "hist": o.hist, "drops": o.drops}[r.Header.View]
-	if !ok {
+	if r.Header.View == "trace" {
+		if show, err = o.traced(r.Header.Args); err != nil {
+			return err
+		}
+	} else if o.slower != 0 || o.perfetto != "" {
+		return fmt.Errorf("--slower and --perfetto are for records of trace, and this is one of %s", r.Header.View)
+	} else if !ok {
 		return fmt.Errorf("the record is of %q, which this bearcat cannot show", r.Header.View)
 	}
 	if o.choose.Sort != "" && r.Header.View != "top" {
 		return fmt.Errorf("%s has no columns to sort by", r.Header.View)
 	}
+	end, err := o.openChart()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
 	if !o.json && !o.csv {
 		out = printable{out}
 		fmt.Fprintf(out, "bearcat %s %s on %s, Linux %s, from %s\n\n", r.Header.View, strings.Join(r.Header.Args, " "), r.Header.Host, r.Header.Kernel, r.Header.Began.Local().Format(time.DateTime))
@@ -134,6 +152,9 @@ func (o *replayOptions) hist(w io.Writer, line []byte) error {
 		return writeHostJSON(w, &r)
 	case o.csv:
 		return o.writeCSV(w, o.began, r.Rows)
+	}
+	if len(r.Ends) > 0 {
+		return writeHeat(w, &r, o.rows, widthOf(w))
 	}
 	return writeHist(w, &r, o.rows)
 }

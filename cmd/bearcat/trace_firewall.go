@@ -10,6 +10,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/firewall/model"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/packet"
 	"github.com/bearcat-hids/bearcat/internal/observe/waterfall"
 )
@@ -51,7 +52,7 @@ func (p *fwPlaces) stage() (*firewallStage, error) {
 		return nil, err
 	}
 	s.model = model.New(policy, lists)
-	s.net, err = netOf(uint32(os.Getpid()))
+	s.net, err = kernel.NetOf(uint32(os.Getpid()))
 	return s, err
 }
 

@@ -81,5 +81,5 @@ func (r *ioTrace) show(c *fileio.Call) bool {
 	if !strings.HasPrefix(c.Path, r.path) || r.call != "" && c.Name != r.call {
 		return true
 	}
-	return r.write(c, story{fmt.Sprintf("%s[%d]", c.Comm, c.Pid), uint64(c.Tid), c.Comm, c.At, c.Stages})
+	return r.write(c, callStory(c))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
 	"github.com/bearcat-hids/bearcat/internal/firewall/pcap"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 	"github.com/bearcat-hids/bearcat/internal/observe/packet"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -72,7 +73,7 @@ func (r *packetTrace) check(text string) error {
 		return usageError{err}
 	}
 	if r.netOf != 0 {
-		r.Net, err = netOf(r.netOf)
+		r.Net, err = kernel.NetOf(r.netOf)
 	}
 	return err
 }
@@ -123,11 +124,7 @@ func (r *packetTrace) show(l *packet.Life) bool {
 		frame := l.Frame()
 		r.err = r.capture.Frame(l.Device, l.At, frame, len(frame)-len(l.Headers)+int(l.Length), l.Comment())
 	}
-	group := "received packets"
-	if l.Sent {
-		group = "sent packets"
-	}
-	return r.write(l, story{group, l.ID, l.Title(), l.At, l.Stages})
+	return r.write(l, packetStory(l))
 }
 
 func of(p *packet.Process, pid uint32) bool { return p != nil && p.Pid == pid }

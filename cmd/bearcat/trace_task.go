@@ -10,7 +10,6 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/task"
-	"github.com/bearcat-hids/bearcat/internal/observe/waterfall"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
 )
@@ -102,10 +101,7 @@ func (r *taskTrace) show(i *task.Interval) bool {
 	if i.Took < r.slower || r.summary {
 		return true
 	}
-	begin := waterfall.Stage{Name: i.What, CPU: i.CPU, Source: "sched_switch"}
-	end := begin
-	end.At, end.Took, end.Detail = i.Took, i.Took, i.Detail()
-	return r.write(i, story{fmt.Sprintf("%s[%d]", i.Comm, i.Pid), uint64(i.Tid), i.Comm, i.At, []waterfall.Stage{begin, end}})
+	return r.write(i, intervalStory(i))
 }
 
 // writeSums writes what each thread did in all.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/connection"
 	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -59,7 +60,7 @@ func (r *tcpTrace) check(text string) error {
 		return usageError{err}
 	}
 	if r.netOf != 0 {
-		r.Net, err = netOf(r.netOf)
+		r.Net, err = kernel.NetOf(r.netOf)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -20,6 +21,9 @@ type Choice struct {
 	Comm string
 	// Scope may be a control group, with those below it.
 	Scope Scope
+	// Net is the number of a network namespace; 0 for all. Programs that can choose
+	// one include group.h.
+	Net uint32
 }
 
 // Check refuses what cannot be chosen.
@@ -44,12 +48,39 @@ func (c Choice) Set(spec *ebpf.CollectionSpec) error {
 	if c.Scope.Kind == ScopeCgroup {
 		values["scope_kind"], values["scope_cgroup"], values["scope_subsys"] = uint32(c.Scope.Kind), c.Scope.CgroupID, int32(c.Scope.Subsys)
 	}
+	if c.Net != 0 {
+		values["only_netns"] = c.Net
+	}
 	for name, v := range values {
-		if err := spec.Variables[name].Set(v); err != nil {
-			return fmt.Errorf("setting the programs' constant %s: %w", name, err)
+		if err := setConstant(spec, name, v); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func setConstant(spec *ebpf.CollectionSpec, name string, v any) error {
+	variable, ok := spec.Variables[name]
+	if !ok {
+		return fmt.Errorf("these programs have no constant %s", name)
+	}
+	if err := variable.Set(v); err != nil {
+		return fmt.Errorf("setting the programs' constant %s: %w", name, err)
+	}
+	return nil
+}
+
+// NetOf returns the number of a process's network namespace.
+func NetOf(pid uint32) (uint32, error) {
+	st, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return 0, fmt.Errorf("the network namespace of process %d cannot be seen: %w", pid, err)
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, fmt.Errorf("the network namespace of process %d has no number", pid)
+	}
+	return uint32(sys.Ino), nil
 }
 
 // TracepointArguments is how many a tracepoint has, 0 where there is no such tracepoint:

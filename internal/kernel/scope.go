@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -31,6 +32,27 @@ type Scope struct {
 	CgroupID uint64
 	// Subsys is the number of a v1 controller, or -1 for cgroup v2.
 	Subsys int
+	// Dir, for ScopeCgroup, is the group's directory.
+	Dir string
+}
+
+// AddPids notes the processes that are in the control group now, or below it.
+func (s Scope) AddPids(to map[uint32]bool) {
+	_ = filepath.WalkDir(s.Dir, func(dir string, d os.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil // it has been removed
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		if err != nil {
+			return nil
+		}
+		for line := range strings.Lines(string(b)) {
+			if pid, err := strconv.ParseUint(strings.TrimSpace(line), 10, 32); err == nil {
+				to[uint32(pid)] = true
+			}
+		}
+		return nil
+	})
 }
 
 // HostScope looks at everything.
@@ -62,7 +84,7 @@ func CgroupScope(path string) (Scope, error) {
 	if h.Size() < 8 {
 		return Scope{}, fmt.Errorf("the kernel's handle of control group %s holds no id", dir)
 	}
-	s := Scope{Kind: ScopeCgroup, CgroupID: binary.NativeEndian.Uint64(h.Bytes()), Subsys: -1}
+	s := Scope{Kind: ScopeCgroup, CgroupID: binary.NativeEndian.Uint64(h.Bytes()), Subsys: -1, Dir: dir}
 	if fs.Type == unix.CGROUP2_SUPER_MAGIC {
 		return s, nil
 	}

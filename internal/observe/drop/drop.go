@@ -29,8 +29,13 @@ import (
 type Options struct {
 	// Net is the number of a network namespace; 0 for all.
 	Net uint32
-	// Pid is a process in it, through which its counters are read.
-	Pid uint32
+	// Member is a process in it, through which its counters are read.
+	Member uint32
+	// Pid, Comm and Scope choose by the owner of the socket that a packet had; 0, ""
+	// and the host for all, also those without.
+	Pid   uint32
+	Comm  string
+	Scope kernel.Scope
 	// ready is called when all is in place; nil for nothing.
 	ready func()
 }
@@ -76,6 +81,9 @@ type Result struct {
 	// Counters are those of this network namespace and of the processors.
 	Counters []Counter `json:"counters"`
 	Balance  Balance   `json:"balance"`
+	// Chosen is whether the drops are those of some sockets' owners. The counters
+	// count all, and are left out then.
+	Chosen bool `json:"chosen,omitempty"`
 	// Firewall is the packets that Bearcat's firewall dropped, which no socket saw.
 	Firewall uint64 `json:"firewall"`
 	// Lost counts drops that found no room among the groups, Missed calls of the
@@ -88,6 +96,10 @@ type Result struct {
 
 // Count runs the programs until ctx ends, and reads what they counted.
 func Count(ctx context.Context, o Options) (*Result, error) {
+	if err := (kernel.Choice{Pid: o.Pid, Comm: o.Comm}).Check(); err != nil {
+		return nil, err
+	}
+	keep := newOwners(o)
 	t, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
 	if err != nil {
 		return nil, err
@@ -150,6 +162,10 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	}
 	if err := r.read(coll, reasons); err != nil {
 		return nil, err
+	}
+	if keep != nil {
+		r.choose(keep)
+		return r, nil
 	}
 	r.Counters = rose(before, after)
 	r.balance()

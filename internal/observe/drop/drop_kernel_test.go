@@ -53,7 +53,7 @@ func TestDropsEqualCounters(t *testing.T) {
 	ready := make(chan error, 1)
 	begun := make(chan bool)
 	go func() {
-		r, err := Count(ctx, Options{Net: netns, Pid: tid, ready: func() { close(begun) }})
+		r, err := Count(ctx, Options{Net: netns, Member: tid, ready: func() { close(begun) }})
 		ready <- err
 		done <- r
 	}()

@@ -13,7 +13,7 @@ import (
 // name: of one, or of all that have a process. The processors' are under 0.
 func (o Options) counters() map[uint64]map[string]uint64 {
 	if o.Net != 0 {
-		return map[uint64]map[string]uint64{uint64(o.Net): countersOf("/proc/" + strconv.FormatUint(uint64(o.Pid), 10) + "/net/")}
+		return map[uint64]map[string]uint64{uint64(o.Net): countersOf("/proc/" + strconv.FormatUint(uint64(o.Member), 10) + "/net/")}
 	}
 	out := map[uint64]map[string]uint64{0: softnet()}
 	procs, _ := filepath.Glob("/proc/[0-9]*")

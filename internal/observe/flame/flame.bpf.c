@@ -7,7 +7,7 @@
  * allocation, a drop. One object holds all; the loader keeps those of one kind.
  */
 #include "vmlinux.h"
-#include "chosen.h"
+#include "group.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -99,6 +99,11 @@ static __always_inline bool idle(struct task_struct *t)
 	return BPF_CORE_READ(t, pid) == 0;
 }
 
+static __always_inline bool wanted(struct task_struct *t)
+{
+	return chosen(t) && in_netns(t);
+}
+
 static __always_inline struct task_struct *current_task(void)
 {
 	return (struct task_struct *)bpf_get_current_task();
@@ -161,7 +166,7 @@ int on_clock(void *ctx)
 {
 	struct task_struct *t = current_task();
 
-	if (idle(t) || !chosen(t))
+	if (idle(t) || !wanted(t))
 		return 0;
 	return take(ctx, 0, 0);
 }
@@ -174,7 +179,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	u64 now = bpf_ktime_get_ns(), at;
 	u32 pid = BPF_CORE_READ(prev, pid);
 
-	if (pid && chosen(prev)) {
+	if (pid && wanted(prev)) {
 		describe(ctx, &new.key);
 		new.at = now;
 		if (bpf_map_update_elem(&gone, &pid, &new, BPF_ANY))
@@ -197,7 +202,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 SEC("tp_btf/page_fault_user")
 int BPF_PROG(on_fault, unsigned long address, struct pt_regs *regs, unsigned long error)
 {
-	if (!chosen(current_task()))
+	if (!wanted(current_task()))
 		return 0;
 	return take(ctx, 0, 0);
 }
@@ -205,7 +210,7 @@ int BPF_PROG(on_fault, unsigned long address, struct pt_regs *regs, unsigned lon
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_call, struct pt_regs *regs, long id)
 {
-	if (!chosen(current_task()))
+	if (!wanted(current_task()))
 		return 0;
 	return take(ctx, id, 0);
 }
@@ -216,7 +221,7 @@ int BPF_PROG(on_wakeup, struct task_struct *p)
 {
 	struct stack_key key = {};
 
-	if (idle(p) || !chosen(p))
+	if (idle(p) || !wanted(p))
 		return 0;
 	describe(ctx, &key);
 	key.target = BPF_CORE_READ(p, tgid);
@@ -228,7 +233,7 @@ int BPF_PROG(on_wakeup, struct task_struct *p)
 SEC("tp_btf/mm_page_alloc")
 int BPF_PROG(on_alloc, void *page, unsigned int order)
 {
-	if (!chosen(current_task()))
+	if (!wanted(current_task()))
 		return 0;
 	return take(ctx, 0, (u64)PAGE << (order & 31));
 }
@@ -236,7 +241,7 @@ int BPF_PROG(on_alloc, void *page, unsigned int order)
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(on_drop, void *skb, void *location)
 {
-	if (!chosen(current_task()))
+	if (!wanted(current_task()))
 		return 0;
 	return take(ctx, 0, 0);
 }

@@ -67,6 +67,8 @@ type Options struct {
 	Comm string
 	// Scope may be a control group, with those below it.
 	Scope kernel.Scope
+	// Net is the number of a network namespace; 0 for all.
+	Net uint32
 	// Rate is how often a second the clock of the kind cpu ticks on each processor.
 	Rate uint64
 	// For is how long to count, from when all is in place; 0 until the context ends.
@@ -109,7 +111,7 @@ type Result struct {
 
 // choice is the part of the options that every observer has.
 func (o *Options) choice() kernel.Choice {
-	return kernel.Choice{Pid: o.Pid, Comm: o.Comm, Scope: o.Scope}
+	return kernel.Choice{Pid: o.Pid, Comm: o.Comm, Scope: o.Scope, Net: o.Net}
 }
 
 // check refuses what cannot be.

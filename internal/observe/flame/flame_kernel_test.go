@@ -142,7 +142,16 @@ func most(t *testing.T, r *Result, function string, least float64) {
 func TestHotFunctionOfGo(t *testing.T) {
 	guest.NeedKernel(t)
 	pid := work(t, "burn")
-	r := count(t, Options{Pid: uint32(pid)}, "cpu")
+	net, err := kernel.NetOf(uint32(pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock, _ := KindNamed("cpu")
+	other, err := Count(context.Background(), Options{Kind: clock, Pid: uint32(pid), Net: net + 1, For: 200 * time.Millisecond})
+	if err != nil || other.Samples != 0 {
+		t.Errorf("in a network namespace that it is not in: %+v, %v", other, err)
+	}
+	r := count(t, Options{Pid: uint32(pid), Net: net}, "cpu")
 	if r.Samples < 20 {
 		t.Errorf("%d samples of a program that runs all the time", r.Samples)
 	}

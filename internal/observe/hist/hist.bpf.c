@@ -11,6 +11,8 @@
 #include "runnable.h"
 #include "block.h"
 #include "slot.h"
+#include "group.h"
+#include "net.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -21,10 +23,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define GROUPS 2048
 #define TASKS 32768
 
-enum hist_by { BY_ALL, BY_PROCESS, BY_CPU, BY_OWN };
+enum hist_by { BY_ALL, BY_PROCESS, BY_CPU, BY_OWN, BY_GROUP };
 
 struct hist_key {
-	u32 id;
+	u64 id;
 	char name[16];
 };
 
@@ -37,14 +39,10 @@ struct hist {
 
 struct begun {
 	u64 at;
-	u64 what; /* the call's number */
+	u64 what; /* the call's number, or the kind of a fault */
 };
 
 const volatile u32 by = BY_ALL;
-const volatile u32 only_tgid = 0;
-const volatile u32 only_comm_len = 0;
-const volatile char only_comm[16] = {};
-const volatile u32 own = 0; /* the observer's process, which is left out */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -122,17 +120,16 @@ static __always_inline void add(struct hist_key *key, u64 ns)
 		h->max = ns;
 }
 
-/* Whether a task is among those that are asked for. */
+/* As chosen(), for a task whose fields the verifier lets a program read as they are. */
 static __always_inline bool wanted(struct task_struct *t)
 {
 	if (t->pid == 0 || t->tgid == own)
 		return false;
 	if (only_tgid && t->tgid != only_tgid)
 		return false;
-	for (u32 i = 0; i < 16 && i < only_comm_len; i++)
-		if (t->comm[i] != only_comm[i])
-			return false;
-	return only_comm_len == 0 || only_comm_len >= 15 || t->comm[only_comm_len & 15] == 0;
+	if (only_comm_len && !named(t) && !named(t->group_leader))
+		return false;
+	return in_netns(t) && (scope_kind != BC_SCOPE_CGROUP || bc_task_in_cgroup((u64)t));
 }
 
 static __always_inline void add_for(struct task_struct *t, u64 ns)
@@ -144,6 +141,8 @@ static __always_inline void add_for(struct task_struct *t, u64 ns)
 		BPF_CORE_READ_INTO(&key.name, t, group_leader, comm);
 	} else if (by == BY_CPU) {
 		key.id = bpf_get_smp_processor_id();
+	} else if (by == BY_GROUP) {
+		key.id = group_of(t);
 	}
 	add(&key, ns);
 }
@@ -295,57 +294,64 @@ int BPF_PROG(irq_handler_end, int irq, struct irqaction *action)
 	return irq_end(1, irq, BPF_CORE_READ(action, name));
 }
 
-/* As wanted, for the current task. */
-static __always_inline bool current_wanted(u32 tgid)
+static __always_inline struct task_struct *current_task(void)
 {
-	char comm[16];
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+/* As wanted, for the current task. */
+static __always_inline bool current_wanted(void)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
 	if (tgid == own || (only_tgid && tgid != only_tgid))
 		return false;
-	if (only_comm_len == 0)
+	if (!only_comm_len && !only_netns && scope_kind != BC_SCOPE_CGROUP)
 		return true;
-	bpf_get_current_comm(comm, sizeof(comm));
-	for (u32 i = 0; i < 16 && i < only_comm_len; i++)
-		if (comm[i] != only_comm[i])
-			return false;
-	return only_comm_len >= 15 || comm[only_comm_len & 15] == 0;
+	return chosen(current_task()) && in_netns(current_task());
+}
+
+/* Adds a time to the group of the current task; what is of the kind's own. */
+static __always_inline void add_current(u64 what, u64 ns)
+{
+	struct hist_key key = {};
+
+	if (by == BY_OWN) {
+		key.id = what;
+	} else if (by == BY_PROCESS) {
+		key.id = bpf_get_current_pid_tgid() >> 32;
+		BPF_CORE_READ_INTO(&key.name, current_task(), group_leader, comm);
+	} else if (by == BY_CPU) {
+		key.id = bpf_get_smp_processor_id();
+	} else if (by == BY_GROUP) {
+		key.id = group_of(current_task());
+	}
+	add(&key, ns);
 }
 
 /* syscall: from entry to return. */
 SEC("tp_btf/sys_enter")
 int BPF_PROG(syscall_begin, struct pt_regs *regs, long id)
 {
-	u64 who = bpf_get_current_pid_tgid();
-
-	if (current_wanted(who >> 32))
-		begin((u32)who, id);
+	if (current_wanted())
+		begin((u32)bpf_get_current_pid_tgid(), id);
 	return 0;
 }
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(syscall_end, struct pt_regs *regs, long ret)
 {
-	u64 who = bpf_get_current_pid_tgid();
-	struct hist_key key = {};
 	u64 ns, what = 0;
 
-	if (!current_wanted(who >> 32))
+	if (!current_wanted())
 		return 0;
-	ns = end((u32)who, &what);
-	if (!ns)
-		return 0;
-	if (by == BY_OWN) {
-		key.id = what;
-	} else if (by == BY_PROCESS) {
-		key.id = who >> 32;
-		bpf_get_current_comm(key.name, sizeof(key.name));
-	} else if (by == BY_CPU) {
-		key.id = bpf_get_smp_processor_id();
-	}
-	add(&key, ns);
+	ns = end((u32)bpf_get_current_pid_tgid(), &what);
+	if (ns)
+		add_current(what, ns);
 	return 0;
 }
 
+#include "function.h"
 #include "objects.h"
 
 const struct hist_key *unused_key __attribute__((unused));

@@ -4,22 +4,19 @@
 //
 // In come a kind, a grouping and a filter; out comes, after a while, a histogram for
 // each group with its percentiles. The kernel keeps four slots for each power of two,
-// so that a percentile is exact to about an eighth. All programs are at tracepoints.
+// so that a percentile is exact to about an eighth. All programs are at tracepoints, but
+// those for page faults and for functions by name.
 // `bearcat hist` calls it.
 package hist
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
@@ -35,27 +32,52 @@ type Kind struct {
 	programs []string
 	tasks    bool // it is about tasks, so that they can be chosen
 	label    func(id uint32, name string) string
+	net      bool // it is about packets or connections, whose network namespace is known
+	// function is the kernel's that programs are at, "" for tracepoints.
+	function string
 }
 
 // Kinds lists the kinds.
 func Kinds() []Kind {
 	return []Kind{
-		{"runq", "waiting for a processor: from being woken, or put off it while able to run, to running", "", []string{"runq_wakeup", "runq_wakeup_new", "runq_switch"}, true, nil},
-		{"oncpu", "running, from being put on a processor to leaving it", "", []string{"oncpu_switch"}, true, nil},
-		{"offcpu", "being away from the processor, asleep or waiting for it", "", []string{"offcpu_switch"}, true, nil},
-		{"softirq", "soft interrupts, each from its begin to its end", "vector", []string{"softirq_begin", "softirq_end"}, false, softirqName},
-		{"irq", "handlers of hardware interrupts", "handler", []string{"irq_handler_begin", "irq_handler_end"}, false, irqName},
-		{"syscall", "system calls, from entry to return", "call", []string{"syscall_begin", "syscall_end"}, true, syscallName},
-		{"connect", "TCP connections, from a program's first packet to being there", "", []string{"connect_state"}, true, nil},
-		{"rtt", "round trips, as TCP takes them at each segment that comes in", "", []string{"rtt_probe"}, false, nil},
-		{"rxwait", "packets, from the device to the read of a program", "", []string{"rxwait_receive", "rxwait_copy"}, true, nil},
-		{"qdisc", "packets, from the queueing discipline to the driver", "device", []string{"qdisc_queue", "qdisc_xmit"}, false, deviceName},
-		{"block", "requests to disks, from being given to the device to their end", "device", []string{"block_issue", "block_complete"}, false, deviceName},
-		{"reclaim", "tasks that must free memory before they get any, on the whole host or in their control group", "", []string{"reclaim_begin", "reclaim_end", "reclaim_group_begin", "reclaim_group_end"}, true, nil},
+		{"runq", "waiting for a processor: from being woken, or put off it while able to run, to running", "", []string{"runq_wakeup", "runq_wakeup_new", "runq_switch"}, true, nil, false, ""},
+		{"oncpu", "running, from being put on a processor to leaving it", "", []string{"oncpu_switch"}, true, nil, false, ""},
+		{"offcpu", "being away from the processor, asleep or waiting for it", "", []string{"offcpu_switch"}, true, nil, false, ""},
+		{"softirq", "soft interrupts, each from its begin to its end", "vector", []string{"softirq_begin", "softirq_end"}, false, softirqName, false, ""},
+		{"irq", "handlers of hardware interrupts", "handler", []string{"irq_handler_begin", "irq_handler_end"}, false, irqName, false, ""},
+		{"syscall", "system calls, from entry to return", "call", []string{"syscall_begin", "syscall_end"}, true, syscallName, false, ""},
+		{"connect", "TCP connections, from a program's first packet to being there", "", []string{"connect_state"}, true, nil, false, ""},
+		{"rtt", "round trips, as TCP takes them at each segment that comes in", "", []string{"rtt_probe"}, false, nil, true, ""},
+		{"rxwait", "packets, from the device to the read of a program", "device", []string{"rxwait_receive", "rxwait_copy"}, true, deviceName, false, ""},
+		{"qdisc", "packets, from the queueing discipline to the driver", "device", []string{"qdisc_queue", "qdisc_xmit"}, false, deviceName, true, ""},
+		{"block", "requests to disks, from being given to the device to their end", "device", []string{"block_issue", "block_complete"}, false, deviceName, false, ""},
+		{"reclaim", "tasks that must free memory before they get any, on the whole host or in their control group", "", []string{"reclaim_begin", "reclaim_end", "reclaim_group_begin", "reclaim_group_end"}, true, nil, false, ""},
+		{"fault", "page faults, from the kernel's taking one up to the page's being there", "kind of fault", []string{"fault_begin", "fault_end"}, true, faultName, false, "handle_mm_fault"},
 	}
 }
 
-// KindNamed finds a kind.
+// FunctionPrefix begins the names of kinds that are functions of the kernel.
+const FunctionPrefix = "func:"
+
+// endless are functions that a task does not come back from. A program at the end of one
+// would stay in the kernel: older releases do not refuse it.
+var endless = []string{"do_exit", "do_group_exit", "make_task_dead", "kthread_exit", "kthread_complete_and_exit", "__module_put_and_kthread_exit", "rewind_stack_and_make_dead", "panic"}
+
+// FunctionKind is how long calls of a function of the kernel take.
+func FunctionKind(name string) (Kind, error) {
+	strange := func(r rune) bool {
+		return r != '_' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}
+	if name == "" || len(name) > 127 || strings.ContainsFunc(name, strange) {
+		return Kind{}, fmt.Errorf("%q is no name of a function of the kernel: letters, digits, _ and . are", name)
+	}
+	if slices.Contains(endless, name) {
+		return Kind{}, fmt.Errorf("%s never returns, so it takes no time that could be told", name)
+	}
+	return Kind{Name: FunctionPrefix + name, Doc: "calls of " + name, programs: []string{"func_begin", "func_end"}, tasks: true, function: name}, nil
+}
+
+// KindNamed finds a kind that is no function.
 func KindNamed(name string) (Kind, bool) {
 	for _, k := range Kinds() {
 		if k.Name == name {
@@ -70,11 +92,19 @@ type By string
 
 // The groupings (enum hist_by): Own is by what the kind has of its own.
 const (
-	ByAll     By = "all"
-	ByProcess By = "process"
-	ByCPU     By = "cpu"
-	ByOwn     By = "own"
+	ByAll       By = "all"
+	ByProcess   By = "process"
+	ByCgroup    By = "cgroup"
+	ByContainer By = "container"
+	ByCPU       By = "cpu"
+	ByDevice    By = "device"
+	ByOwn       By = "own"
 )
+
+// Groupings lists them.
+func Groupings() []By {
+	return []By{ByAll, ByProcess, ByCgroup, ByContainer, ByCPU, ByDevice, ByOwn}
+}
 
 // Options say what to gather.
 type Options struct {
@@ -83,6 +113,16 @@ type Options struct {
 	// Pid and Comm choose processes; 0 and "" for all.
 	Pid  uint32
 	Comm string
+	// Scope may be a control group, with those below it.
+	Scope kernel.Scope
+	// Net is the number of a network namespace; 0 for all.
+	Net uint32
+	// For is how long to gather, from when all is in place; 0 until the context ends.
+	For time.Duration
+	// Every is how long an interval is, to tell the times by interval too; 0 for not.
+	Every time.Duration
+	// probes has functions looked at by kprobes, though there may be better.
+	probes bool
 	// ready is called when all programs are in place; nil for nothing.
 	ready func()
 }
@@ -92,6 +132,9 @@ const (
 	slots    = 64 * sub
 	groupMax = 2048
 )
+
+// MostIntervals is how many are told. What comes later is not told by interval.
+const MostIntervals = 4096
 
 // Bucket is a range of nanoseconds and how many times fell into it.
 type Bucket struct {
@@ -110,6 +153,14 @@ type Row struct {
 	P90     uint64   `json:"p90_ns"`
 	P99     uint64   `json:"p99_ns"`
 	Buckets []Bucket `json:"buckets"` // one for each power of two, without empty ones
+	// Columns are those of intervals in which something came.
+	Columns []Column `json:"columns,omitempty"`
+}
+
+// Column is what came in one interval.
+type Column struct {
+	Interval int      `json:"interval"` // from 0
+	Buckets  []Bucket `json:"buckets"`
 }
 
 // Result is what was gathered.
@@ -124,23 +175,34 @@ type Result struct {
 	Missed uint64 `json:"missed"`
 	// BPF is the time that the programs themselves took, where the kernel counts it.
 	BPF time.Duration `json:"bpf_ns,omitempty"`
-	// Sources are the tracepoints.
+	// Sources are the tracepoints, or the function.
 	Sources []string `json:"sources"`
+	// Ends are when intervals ended, since the beginning.
+	Ends  []float64 `json:"interval_ends_s,omitempty"`
+	Notes []string  `json:"notes,omitempty"`
+}
+
+// choice is the part of the options that every observer has.
+func (o *Options) choice() kernel.Choice {
+	return kernel.Choice{Pid: o.Pid, Comm: o.Comm, Scope: o.Scope, Net: o.Net}
 }
 
 // check refuses what does not go together.
 func (o *Options) check() error {
+	byTask := o.By == ByProcess || o.By == ByCgroup || o.By == ByContainer
 	switch {
 	case o.By == ByOwn && o.Kind.Own == "":
-		return fmt.Errorf("%s has nothing of its own to group by: use all, process or cpu", o.Kind.Name)
-	case o.By == ByProcess && !o.Kind.tasks:
+		return fmt.Errorf("%s has nothing of its own to group by: use all, process, cgroup, container or cpu", o.Kind.Name)
+	case o.By == ByDevice && o.Kind.Own != "device":
+		return fmt.Errorf("%s has no device to group by", o.Kind.Name)
+	case byTask && !o.Kind.tasks:
 		return fmt.Errorf("%s belongs to no process: use all, cpu or own", o.Kind.Name)
-	case (o.Pid != 0 || o.Comm != "") && !o.Kind.tasks:
+	case (o.Pid != 0 || o.Comm != "" || o.Scope.Kind != kernel.ScopeHost) && !o.Kind.tasks:
 		return fmt.Errorf("%s belongs to no process, so none can be chosen", o.Kind.Name)
-	case len(o.Comm) > kernel.CommMax:
-		return fmt.Errorf("%q is longer than the %d bytes that the kernel keeps of a name", o.Comm, kernel.CommMax)
+	case o.Net != 0 && !o.Kind.tasks && !o.Kind.net:
+		return fmt.Errorf("%s belongs to no network namespace, so none can be chosen", o.Kind.Name)
 	}
-	return nil
+	return o.choice().Check()
 }
 
 // Gather runs the programs until ctx ends, and reads what they found.
@@ -148,193 +210,83 @@ func Gather(ctx context.Context, o Options) (*Result, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	coll, err := load(o)
+	found, err := newReading(o)
 	if err != nil {
 		return nil, err
 	}
-	defer coll.Close()
-	r := &Result{Kind: o.Kind.Name, By: o.By}
-	var links []link.Link
-	defer func() {
-		for _, l := range links {
-			_ = l.Close()
-		}
-	}()
-	for _, name := range o.Kind.programs {
-		l, err := link.AttachTracing(link.TracingOptions{Program: coll.Programs[name]})
-		if err != nil {
-			return nil, fmt.Errorf("attaching the program for %s: %w", o.Kind.Name, err)
-		}
-		links = append(links, l)
+	running, err := start(o, found.groups)
+	if err != nil {
+		return nil, err
 	}
+	defer running.close()
+	r := &Result{Kind: o.Kind.Name, By: o.By, Sources: running.sources, Notes: running.notes}
 	// the kernel counts the programs' time only while somebody asks for it
 	if stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err == nil {
 		defer func() { _ = stats.Close() }()
 	}
 	begun := time.Now()
+	if o.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.For)
+		defer cancel()
+	}
 	if o.ready != nil {
 		o.ready()
 	}
-	<-ctx.Done()
+	if err := r.wait(ctx, running.coll, found, begun); err != nil {
+		return nil, err
+	}
 	r.Took = time.Since(begun).Seconds()
-	for _, name := range o.Kind.programs {
-		if st, err := coll.Programs[name].Stats(); err == nil {
+	for _, name := range running.programs {
+		if st, err := running.coll.Programs[name].Stats(); err == nil {
 			r.BPF += st.Runtime
 			r.Missed += st.RecursionMisses
 		}
 	}
-	for _, l := range links {
-		_ = l.Close()
-	}
-	links = nil
-	return r, r.read(coll, o)
-}
-
-func load(o Options) (*ebpf.Collection, error) {
-	spec, err := loadProg()
-	if err != nil {
-		return nil, fmt.Errorf("reading the programs for histograms: %w", err)
-	}
-	for name := range spec.Programs {
-		if !slices.Contains(o.Kind.programs, name) {
-			delete(spec.Programs, name)
-		}
-	}
-	if err := (kernel.Choice{Pid: o.Pid, Comm: o.Comm}).Set(spec); err != nil {
-		return nil, err
-	}
-	if err := spec.Variables["by"].Set(map[By]uint32{ByAll: 0, ByProcess: 1, ByCPU: 2, ByOwn: 3}[o.By]); err != nil {
-		return nil, fmt.Errorf("setting the programs' constant by: %w", err)
-	}
-	t, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
-	if err != nil {
-		return nil, err
-	}
-	defer t.Close()
-	if o.Kind.Name == "block" {
-		if err := setRequestPlace(spec, t.Types()); err != nil {
-			return nil, err
-		}
-	}
-	coll, err := t.Load(spec, nil)
-	if err != nil {
-		return nil, fmt.Errorf("loading the programs for %s: %w", o.Kind.Name, errors.New(kernel.Verdict(err)))
-	}
-	return coll, nil
-}
-
-// setRequestPlace tells the programs where this kernel's tracepoint has the request.
-func setRequestPlace(spec *ebpf.CollectionSpec, types *btf.Cache) error {
-	all, err := types.Kernel()
-	if err != nil {
-		return fmt.Errorf("reading the kernel's types: %w", err)
-	}
-	second := uint8(0)
-	switch kernel.TracepointArguments(all, "block_rq_issue") {
-	case 0:
-		return errors.New("this kernel has no tracepoint block_rq_issue")
-	case 2: // queue, request
-		second = 1
-	}
-	if err := spec.Variables["request_second"].Set(second); err != nil {
-		return fmt.Errorf("setting the programs' constant request_second: %w", err)
-	}
-	return nil
-}
-
-// read takes the histograms from the maps.
-func (r *Result) read(coll *ebpf.Collection, o Options) error {
+	running.stop()
 	for i := range uint32(2) {
 		var n uint64
-		if err := coll.Maps["lost"].Lookup(i, &n); err != nil {
-			return fmt.Errorf("reading what was lost: %w", err)
+		if err := running.coll.Maps["lost"].Lookup(i, &n); err != nil {
+			return nil, fmt.Errorf("reading what was lost: %w", err)
 		}
 		r.Lost += n
 	}
-	r.Rows = []Row{}
-	var key progHistKey
-	var h progHist
-	it := coll.Maps["hists"].Iterate()
-	for it.Next(&key, &h) {
-		name := ""
-		for _, c := range key.Name {
-			if c == 0 {
-				break
-			}
-			name += string(rune(byte(c)))
+	if err := found.read(running.coll); err != nil {
+		return nil, err
+	}
+	if o.Every > 0 {
+		r.end(found, r.Took)
+	}
+	r.Rows = found.finish()
+	return r, nil
+}
+
+// wait waits for ctx to end, and looks at each interval meanwhile.
+func (r *Result) wait(ctx context.Context, coll *ebpf.Collection, found *reading, begun time.Time) error {
+	every := found.o.Every
+	if every <= 0 {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for len(r.Ends) < MostIntervals {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
 		}
-		row := Row{Group: o.group(key.Id, name), Count: h.Count, Sum: h.Sum, Max: h.Max}
-		row.fill(h.Slot[:])
-		r.Rows = append(r.Rows, row)
+		if err := found.read(coll); err != nil {
+			return err
+		}
+		r.end(found, time.Since(begun).Seconds())
 	}
-	if err := it.Err(); err != nil {
-		return fmt.Errorf("reading the histograms: %w", err)
-	}
-	slices.SortFunc(r.Rows, func(a, b Row) int { return cmp.Or(cmp.Compare(b.Sum, a.Sum), cmp.Compare(a.Group, b.Group)) })
-	spec, err := loadProg()
-	if err != nil {
-		return err
-	}
-	for _, p := range o.Kind.programs {
-		r.Sources = append(r.Sources, spec.Programs[p].AttachTo)
-	}
+	<-ctx.Done()
 	return nil
 }
 
-func (o *Options) group(id uint32, name string) string {
-	switch o.By {
-	case ByProcess:
-		return name + "[" + strconv.FormatUint(uint64(id), 10) + "]"
-	case ByCPU:
-		return "cpu " + strconv.FormatUint(uint64(id), 10)
-	case ByOwn:
-		return o.Kind.label(id, name)
-	}
-	return "all"
-}
-
-// bounds are the nanoseconds of a slot: from the first, and not to the second.
-func bounds(slot int) (from, to uint64) {
-	if slot < sub {
-		return uint64(slot), uint64(slot) + 1
-	}
-	log, part := slot/sub, slot%sub
-	from = 1<<log + uint64(part)<<(log-2)
-	return from, from + 1<<(log-2)
-}
-
-// fill makes buckets and percentiles of the kernel's slots.
-func (r *Row) fill(slot []uint64) {
-	total := uint64(0)
-	for _, n := range slot {
-		total += n
-	}
-	percentile := func(p uint64) uint64 {
-		if total == 0 {
-			return 0
-		}
-		want, seen := (total*p+99)/100, uint64(0)
-		for i, n := range slot {
-			if seen += n; seen >= want {
-				from, to := bounds(i)
-				return min(from+(to-from)/2, max(r.Max, from))
-			}
-		}
-		return r.Max
-	}
-	r.P50, r.P90, r.P99 = percentile(50), percentile(90), percentile(99)
-	for i, n := range slot {
-		if n == 0 {
-			continue
-		}
-		from, to := bounds(i)
-		if i >= sub { // the whole power of two
-			from, to = 1<<(i/sub), 1<<(i/sub+1)
-		}
-		if k := len(r.Buckets); k > 0 && r.Buckets[k-1].From == from {
-			r.Buckets[k-1].N += n
-			continue
-		}
-		r.Buckets = append(r.Buckets, Bucket{from, to, n})
-	}
+// end ends an interval.
+func (r *Result) end(found *reading, at float64) {
+	found.interval(len(r.Ends))
+	r.Ends = append(r.Ends, at)
 }

@@ -73,10 +73,14 @@ func TestCheck(t *testing.T) {
 		return k
 	}
 	for want, o := range map[string]Options{
-		"nothing of its own": {Kind: kind("runq"), By: ByOwn},
-		"no process":         {Kind: kind("softirq"), By: ByProcess},
-		"none can be chosen": {Kind: kind("irq"), By: ByAll, Pid: 1},
-		"longer than the":    {Kind: kind("runq"), By: ByAll, Comm: "a-name-of-sixteen"},
+		"nothing of its own":  {Kind: kind("runq"), By: ByOwn},
+		"no process":          {Kind: kind("softirq"), By: ByProcess},
+		"none can be chosen":  {Kind: kind("irq"), By: ByAll, Pid: 1},
+		"no device":           {Kind: kind("runq"), By: ByDevice},
+		"no network":          {Kind: kind("softirq"), By: ByAll, Net: 1},
+		"belongs to no":       {Kind: kind("block"), By: ByContainer},
+		"there is no process": {Kind: kind("runq"), By: ByAll, Pid: 1 << 30},
+		"longer than the":     {Kind: kind("runq"), By: ByAll, Comm: "a-name-of-sixteen"},
 	} {
 		if err := o.check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want an error with %q", o, err, want)

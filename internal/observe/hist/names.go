@@ -49,3 +49,12 @@ func CallName(id uint32) string { return syscallName(id, "") }
 
 // deviceName is what devices are called by.
 func deviceName(_ uint32, name string) string { return name }
+
+// faultName names the kinds of page faults, as function.h numbers them.
+func faultName(id uint32, _ string) string {
+	names := [...]string{"anon read", "anon write", "file read", "file write", "private copy of a file", "major"}
+	if int(id) < len(names) {
+		return names[id]
+	}
+	return "kind " + strconv.FormatUint(uint64(id), 10)
+}

@@ -6,13 +6,15 @@
 #ifndef BEARCAT_HIST_OBJECTS_H
 #define BEARCAT_HIST_OBJECTS_H
 
-/* Defined before this is included: add(), current_wanted(), the constants. */
+/* Defined before this is included: add(), current_wanted(), current_task(), the constants. */
 
 struct object {
 	u64 at;
+	u64 group;
 	u32 tgid;
-	char comm[16];
 	u32 pad;
+	char comm[16];
+	char device[16];
 };
 
 /* What begins and never ends, such as a packet that is dropped, must make room. */
@@ -23,14 +25,23 @@ struct {
 	__type(value, struct object);
 } objects SEC(".maps");
 
-static __always_inline void object_begin(u64 address, u32 of_task)
+static __always_inline void of_current(struct object *o)
+{
+	o->tgid = bpf_get_current_pid_tgid() >> 32;
+	if (by == BY_PROCESS)
+		BPF_CORE_READ_INTO(&o->comm, current_task(), group_leader, comm);
+	else if (by == BY_GROUP)
+		o->group = group_of(current_task());
+}
+
+static __always_inline void object_begin(u64 address, u32 of_task, struct net_device___bc *dev)
 {
 	struct object o = { .at = bpf_ktime_get_ns() };
 
-	if (of_task) {
-		o.tgid = bpf_get_current_pid_tgid() >> 32;
-		bpf_get_current_comm(o.comm, sizeof(o.comm));
-	}
+	if (of_task)
+		of_current(&o);
+	if (by == BY_OWN && dev)
+		name_of_device(o.device, sizeof(o.device), dev);
 	bpf_map_update_elem(&objects, &address, &o, BPF_ANY);
 }
 
@@ -47,18 +58,20 @@ static __always_inline u64 object_end(u64 address, struct object *out)
 	return out->at && now > out->at ? now - out->at : 0;
 }
 
-/* Adds a time to the group of a task, by its number and name. */
-static __always_inline void add_named(u32 tgid, const char *comm, const char *device, u64 ns)
+/* Adds a time to the group of what is known of an object. */
+static __always_inline void add_object(struct object *o, u64 ns)
 {
 	struct hist_key key = {};
 
 	if (by == BY_PROCESS) {
-		key.id = tgid;
-		__builtin_memcpy(key.name, comm, sizeof(key.name));
+		key.id = o->tgid;
+		__builtin_memcpy(key.name, o->comm, sizeof(key.name));
 	} else if (by == BY_CPU) {
 		key.id = bpf_get_smp_processor_id();
-	} else if (by == BY_OWN && device) {
-		bpf_probe_read_kernel_str(key.name, sizeof(key.name), device);
+	} else if (by == BY_OWN) {
+		__builtin_memcpy(key.name, o->device, sizeof(key.name));
+	} else if (by == BY_GROUP) {
+		key.id = o->group;
 	}
 	add(&key, ns);
 }
@@ -74,12 +87,12 @@ int BPF_PROG(connect_state, void *sk, int before, int after)
 	u64 ns;
 
 	if (after == SYN_SENT) {
-		if (current_wanted(bpf_get_current_pid_tgid() >> 32))
-			object_begin((u64)sk, 1);
+		if (current_wanted())
+			object_begin((u64)sk, 1, NULL);
 	} else if (before == SYN_SENT) {
 		ns = object_end((u64)sk, &o);
 		if (ns && after == ESTABLISHED)
-			add_named(o.tgid, o.comm, NULL, ns);
+			add_object(&o, ns);
 	}
 	return 0;
 }
@@ -93,9 +106,10 @@ SEC("tp_btf/tcp_probe")
 int BPF_PROG(rtt_probe, void *sk)
 {
 	u64 us = BPF_CORE_READ((struct tcp_sock___h *)sk, srtt_us) >> 3;
+	struct object o = {};
 
-	if (us)
-		add_named(0, NULL, NULL, us * 1000);
+	if (us && (!only_netns || net_of_socket(sk) == only_netns))
+		add_object(&o, us * 1000);
 	return 0;
 }
 
@@ -103,48 +117,45 @@ int BPF_PROG(rtt_probe, void *sk)
 SEC("tp_btf/netif_receive_skb")
 int BPF_PROG(rxwait_receive, void *skb)
 {
-	object_begin((u64)skb, 0);
+	object_begin((u64)skb, 0, BPF_CORE_READ((struct sk_buff___bc *)skb, dev));
 	return 0;
 }
 
 SEC("tp_btf/skb_copy_datagram_iovec")
 int BPF_PROG(rxwait_copy, void *skb)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct object o;
-	char comm[16];
 	u64 ns;
 
-	if (!current_wanted(tgid))
+	if (!current_wanted())
 		return 0;
 	ns = object_end((u64)skb, &o);
 	if (!ns)
 		return 0;
-	bpf_get_current_comm(comm, sizeof(comm));
-	add_named(tgid, comm, NULL, ns);
+	of_current(&o);
+	add_object(&o, ns);
 	return 0;
 }
-
-struct net_device___h {
-	char name[16];
-} __attribute__((preserve_access_index));
 
 /* qdisc: from being given to the queueing discipline to being given to the driver. */
 SEC("tp_btf/net_dev_queue")
 int BPF_PROG(qdisc_queue, void *skb)
 {
-	object_begin((u64)skb, 0);
+	struct net_device___bc *dev = BPF_CORE_READ((struct sk_buff___bc *)skb, dev);
+
+	if (!only_netns || net_of_device(dev) == only_netns)
+		object_begin((u64)skb, 0, dev);
 	return 0;
 }
 
 SEC("tp_btf/net_dev_start_xmit")
-int BPF_PROG(qdisc_xmit, void *skb, struct net_device___h *dev)
+int BPF_PROG(qdisc_xmit, void *skb)
 {
 	struct object o;
 	u64 ns = object_end((u64)skb, &o);
 
 	if (ns)
-		add_named(0, NULL, (const char *)__builtin_preserve_access_index(&dev->name), ns);
+		add_object(&o, ns);
 	return 0;
 }
 
@@ -152,7 +163,7 @@ int BPF_PROG(qdisc_xmit, void *skb, struct net_device___h *dev)
 SEC("tp_btf/block_rq_issue")
 int block_issue(u64 *ctx)
 {
-	object_begin(first_or_second(ctx, request_second), 0);
+	object_begin(first_or_second(ctx, request_second), 0, NULL);
 	return 0;
 }
 
@@ -166,8 +177,11 @@ int block_complete(u64 *ctx)
 
 	if (!ns)
 		return 0;
-	disk = disk_of(rq);
-	add_named(0, NULL, (const char *)__builtin_preserve_access_index(&disk->disk_name), ns);
+	if (by == BY_OWN) {
+		disk = disk_of(rq);
+		bpf_probe_read_kernel_str(o.device, sizeof(o.device), __builtin_preserve_access_index(&disk->disk_name));
+	}
+	add_object(&o, ns);
 	return 0;
 }
 
@@ -176,8 +190,8 @@ static __always_inline int reclaim_from(void)
 {
 	u64 self = bpf_get_current_pid_tgid();
 
-	if (current_wanted(self >> 32))
-		object_begin(self, 1);
+	if (current_wanted())
+		object_begin(self, 1, NULL);
 	return 0;
 }
 
@@ -187,7 +201,7 @@ static __always_inline int reclaim_to(void)
 	u64 ns = object_end(bpf_get_current_pid_tgid(), &o);
 
 	if (ns)
-		add_named(o.tgid, o.comm, NULL, ns);
+		add_object(&o, ns);
 	return 0;
 }
 

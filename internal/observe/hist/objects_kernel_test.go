@@ -120,6 +120,9 @@ func TestConnectionsAndPackets(t *testing.T) {
 	if c := row("qdisc", ByOwn, false, "lo"); c.Count < 20 || float64(c.P90) < 0.8*delay {
 		t.Errorf("qdisc: %d times, most within %s, want at least %s", c.Count, time.Duration(c.P90), time.Duration(delay))
 	}
+	if c := row("rxwait", ByDevice, true, "lo"); c.Count < 1 {
+		t.Errorf("rxwait by device: %d times", c.Count)
+	}
 	// half of the bytes are read 100 ms after they were sent, delay included
 	// 6.1 finds two of twenty again, other kernels all
 	if c := row("rxwait", ByProcess, true, "python3["); c.Count < 1 || float64(c.P90) < 0.7*(100e6-delay) || c.P90 > 400e6 {

@@ -29,16 +29,18 @@ type progHist struct {
 
 type progHistKey struct {
 	_    structs.HostLayout
-	Id   uint32
+	Id   uint64
 	Name [16]int8
 }
 
 type progObject struct {
-	_    structs.HostLayout
-	At   uint64
-	Tgid uint32
-	Comm [16]int8
-	Pad  uint32
+	_      structs.HostLayout
+	At     uint64
+	Group  uint64
+	Tgid   uint32
+	Pad    uint32
+	Comm   [16]int8
+	Device [16]int8
 }
 
 // Names of all BPF objects in the ELF.
@@ -51,9 +53,19 @@ const (
 	progMapLost               = "lost"
 	progMapObjects            = "objects"
 	progMapOnCpu              = "on_cpu"
+	progMapScopeFull          = "scope_full"
+	progMapScopeTgids         = "scope_tgids"
 	progProgBlockComplete     = "block_complete"
 	progProgBlockIssue        = "block_issue"
 	progProgConnectState      = "connect_state"
+	progProgFaultBegin        = "fault_begin"
+	progProgFaultBeginProbe   = "fault_begin_probe"
+	progProgFaultEnd          = "fault_end"
+	progProgFaultEndProbe     = "fault_end_probe"
+	progProgFuncBegin         = "func_begin"
+	progProgFuncBeginProbe    = "func_begin_probe"
+	progProgFuncEnd           = "func_end"
+	progProgFuncEndProbe      = "func_end_probe"
 	progProgIrqHandlerBegin   = "irq_handler_begin"
 	progProgIrqHandlerEnd     = "irq_handler_end"
 	progProgOffcpuSwitch      = "offcpu_switch"
@@ -76,11 +88,16 @@ const (
 	progProgSyscallEnd        = "syscall_end"
 	progVarBioSecond          = "bio_second"
 	progVarBy                 = "by"
+	progVarGroupSubsys        = "group_subsys"
 	progVarOnlyComm           = "only_comm"
 	progVarOnlyCommLen        = "only_comm_len"
+	progVarOnlyNetns          = "only_netns"
 	progVarOnlyTgid           = "only_tgid"
 	progVarOwn                = "own"
 	progVarRequestSecond      = "request_second"
+	progVarScopeCgroup        = "scope_cgroup"
+	progVarScopeKind          = "scope_kind"
+	progVarScopeSubsys        = "scope_subsys"
 	progVarUnusedKey          = "unused_key"
 )
 
@@ -129,6 +146,14 @@ type progProgramSpecs struct {
 	BlockComplete     *ebpf.ProgramSpec `ebpf:"block_complete"`
 	BlockIssue        *ebpf.ProgramSpec `ebpf:"block_issue"`
 	ConnectState      *ebpf.ProgramSpec `ebpf:"connect_state"`
+	FaultBegin        *ebpf.ProgramSpec `ebpf:"fault_begin"`
+	FaultBeginProbe   *ebpf.ProgramSpec `ebpf:"fault_begin_probe"`
+	FaultEnd          *ebpf.ProgramSpec `ebpf:"fault_end"`
+	FaultEndProbe     *ebpf.ProgramSpec `ebpf:"fault_end_probe"`
+	FuncBegin         *ebpf.ProgramSpec `ebpf:"func_begin"`
+	FuncBeginProbe    *ebpf.ProgramSpec `ebpf:"func_begin_probe"`
+	FuncEnd           *ebpf.ProgramSpec `ebpf:"func_end"`
+	FuncEndProbe      *ebpf.ProgramSpec `ebpf:"func_end_probe"`
 	IrqHandlerBegin   *ebpf.ProgramSpec `ebpf:"irq_handler_begin"`
 	IrqHandlerEnd     *ebpf.ProgramSpec `ebpf:"irq_handler_end"`
 	OffcpuSwitch      *ebpf.ProgramSpec `ebpf:"offcpu_switch"`
@@ -155,12 +180,14 @@ type progProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
-	Begun   *ebpf.MapSpec `ebpf:"begun"`
-	Empty   *ebpf.MapSpec `ebpf:"empty"`
-	Hists   *ebpf.MapSpec `ebpf:"hists"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Objects *ebpf.MapSpec `ebpf:"objects"`
-	OnCpu   *ebpf.MapSpec `ebpf:"on_cpu"`
+	Begun      *ebpf.MapSpec `ebpf:"begun"`
+	Empty      *ebpf.MapSpec `ebpf:"empty"`
+	Hists      *ebpf.MapSpec `ebpf:"hists"`
+	Lost       *ebpf.MapSpec `ebpf:"lost"`
+	Objects    *ebpf.MapSpec `ebpf:"objects"`
+	OnCpu      *ebpf.MapSpec `ebpf:"on_cpu"`
+	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
+	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
 }
 
 // progVariableSpecs contains global variables before they are loaded into the kernel.
@@ -169,11 +196,16 @@ type progMapSpecs struct {
 type progVariableSpecs struct {
 	BioSecond     *ebpf.VariableSpec `ebpf:"bio_second"`
 	By            *ebpf.VariableSpec `ebpf:"by"`
+	GroupSubsys   *ebpf.VariableSpec `ebpf:"group_subsys"`
 	OnlyComm      *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
+	OnlyNetns     *ebpf.VariableSpec `ebpf:"only_netns"`
 	OnlyTgid      *ebpf.VariableSpec `ebpf:"only_tgid"`
 	Own           *ebpf.VariableSpec `ebpf:"own"`
 	RequestSecond *ebpf.VariableSpec `ebpf:"request_second"`
+	ScopeCgroup   *ebpf.VariableSpec `ebpf:"scope_cgroup"`
+	ScopeKind     *ebpf.VariableSpec `ebpf:"scope_kind"`
+	ScopeSubsys   *ebpf.VariableSpec `ebpf:"scope_subsys"`
 	UnusedKey     *ebpf.VariableSpec `ebpf:"unused_key"`
 }
 
@@ -197,12 +229,14 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
-	Begun   *ebpf.Map `ebpf:"begun"`
-	Empty   *ebpf.Map `ebpf:"empty"`
-	Hists   *ebpf.Map `ebpf:"hists"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Objects *ebpf.Map `ebpf:"objects"`
-	OnCpu   *ebpf.Map `ebpf:"on_cpu"`
+	Begun      *ebpf.Map `ebpf:"begun"`
+	Empty      *ebpf.Map `ebpf:"empty"`
+	Hists      *ebpf.Map `ebpf:"hists"`
+	Lost       *ebpf.Map `ebpf:"lost"`
+	Objects    *ebpf.Map `ebpf:"objects"`
+	OnCpu      *ebpf.Map `ebpf:"on_cpu"`
+	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
+	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
 }
 
 func (m *progMaps) Close() error {
@@ -213,6 +247,8 @@ func (m *progMaps) Close() error {
 		m.Lost,
 		m.Objects,
 		m.OnCpu,
+		m.ScopeFull,
+		m.ScopeTgids,
 	)
 }
 
@@ -222,11 +258,16 @@ func (m *progMaps) Close() error {
 type progVariables struct {
 	BioSecond     *ebpf.Variable `ebpf:"bio_second"`
 	By            *ebpf.Variable `ebpf:"by"`
+	GroupSubsys   *ebpf.Variable `ebpf:"group_subsys"`
 	OnlyComm      *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`
+	OnlyNetns     *ebpf.Variable `ebpf:"only_netns"`
 	OnlyTgid      *ebpf.Variable `ebpf:"only_tgid"`
 	Own           *ebpf.Variable `ebpf:"own"`
 	RequestSecond *ebpf.Variable `ebpf:"request_second"`
+	ScopeCgroup   *ebpf.Variable `ebpf:"scope_cgroup"`
+	ScopeKind     *ebpf.Variable `ebpf:"scope_kind"`
+	ScopeSubsys   *ebpf.Variable `ebpf:"scope_subsys"`
 	UnusedKey     *ebpf.Variable `ebpf:"unused_key"`
 }
 
@@ -237,6 +278,14 @@ type progPrograms struct {
 	BlockComplete     *ebpf.Program `ebpf:"block_complete"`
 	BlockIssue        *ebpf.Program `ebpf:"block_issue"`
 	ConnectState      *ebpf.Program `ebpf:"connect_state"`
+	FaultBegin        *ebpf.Program `ebpf:"fault_begin"`
+	FaultBeginProbe   *ebpf.Program `ebpf:"fault_begin_probe"`
+	FaultEnd          *ebpf.Program `ebpf:"fault_end"`
+	FaultEndProbe     *ebpf.Program `ebpf:"fault_end_probe"`
+	FuncBegin         *ebpf.Program `ebpf:"func_begin"`
+	FuncBeginProbe    *ebpf.Program `ebpf:"func_begin_probe"`
+	FuncEnd           *ebpf.Program `ebpf:"func_end"`
+	FuncEndProbe      *ebpf.Program `ebpf:"func_end_probe"`
 	IrqHandlerBegin   *ebpf.Program `ebpf:"irq_handler_begin"`
 	IrqHandlerEnd     *ebpf.Program `ebpf:"irq_handler_end"`
 	OffcpuSwitch      *ebpf.Program `ebpf:"offcpu_switch"`
@@ -264,6 +313,14 @@ func (p *progPrograms) Close() error {
 		p.BlockComplete,
 		p.BlockIssue,
 		p.ConnectState,
+		p.FaultBegin,
+		p.FaultBeginProbe,
+		p.FaultEnd,
+		p.FaultEndProbe,
+		p.FuncBegin,
+		p.FuncBeginProbe,
+		p.FuncEnd,
+		p.FuncEndProbe,
 		p.IrqHandlerBegin,
 		p.IrqHandlerEnd,
 		p.OffcpuSwitch,

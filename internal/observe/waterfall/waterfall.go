@@ -83,19 +83,41 @@ type slice struct {
 	Args  map[string]any `json:"args,omitempty"`
 }
 
-// Add writes one story to a track of a group.
-func (t *Trace) Add(group string, track uint64, title string, at time.Time, stages []Stage) error {
-	id, known := t.groups[group]
-	if !known {
-		id = len(t.groups) + 1
-		t.groups[group] = id
-		if err := t.put(slice{Name: "process_name", Phase: "M", Group: id, Args: map[string]any{"name": group}}); err != nil {
-			return err
-		}
-	}
-	if err := t.put(slice{Name: "thread_name", Phase: "M", Group: id, Track: track, Args: map[string]any{"name": title}}); err != nil {
+// Name gives a track of a group its title.
+func (t *Trace) Name(group string, track uint64, title string) error {
+	id, err := t.group(group)
+	if err != nil {
 		return err
 	}
+	return t.put(slice{Name: "thread_name", Phase: "M", Group: id, Track: track, Args: map[string]any{"name": title}})
+}
+
+// Slice writes one slice of a track. Those that lie within another come after it.
+func (t *Trace) Slice(group string, track uint64, name string, at, took time.Duration, args map[string]any) error {
+	id, err := t.group(group)
+	if err != nil {
+		return err
+	}
+	return t.put(slice{name, "X", float64(at) / 1000, float64(took) / 1000, id, track, args})
+}
+
+// group is the number of a group, which gets one when it is seen first.
+func (t *Trace) group(name string) (int, error) {
+	id, known := t.groups[name]
+	if known {
+		return id, nil
+	}
+	id = len(t.groups) + 1
+	t.groups[name] = id
+	return id, t.put(slice{Name: "process_name", Phase: "M", Group: id, Args: map[string]any{"name": name}})
+}
+
+// Add writes one story to a track of a group.
+func (t *Trace) Add(group string, track uint64, title string, at time.Time, stages []Stage) error {
+	if err := t.Name(group, track, title); err != nil {
+		return err
+	}
+	id := t.groups[group]
 	begin := float64(at.UnixNano()) / 1000
 	for i, s := range stages {
 		if i == 0 {
