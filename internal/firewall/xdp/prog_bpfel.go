@@ -155,6 +155,15 @@ type progFwPaid struct {
 	Unsaid uint64
 }
 
+type progFwPayload struct {
+	_      structs.HostLayout
+	Want   [4]uint64
+	Mask   [4]uint64
+	Offset uint16
+	Length uint16
+	Pad    uint32
+}
+
 type progFwRule struct {
 	_          structs.HostLayout
 	Cost       uint64
@@ -239,6 +248,7 @@ const (
 	progMapMarks     = "marks"
 	progMapNames     = "names"
 	progMapNear4     = "near4"
+	progMapPayloads  = "payloads"
 	progMapReasons   = "reasons"
 	progMapRows      = "rows"
 	progMapRules     = "rules"
@@ -326,6 +336,7 @@ type progMapSpecs struct {
 	Marks     *ebpf.MapSpec `ebpf:"marks"`
 	Names     *ebpf.MapSpec `ebpf:"names"`
 	Near4     *ebpf.MapSpec `ebpf:"near4"`
+	Payloads  *ebpf.MapSpec `ebpf:"payloads"`
 	Reasons   *ebpf.MapSpec `ebpf:"reasons"`
 	Rows      *ebpf.MapSpec `ebpf:"rows"`
 	Rules     *ebpf.MapSpec `ebpf:"rules"`
@@ -387,6 +398,7 @@ type progMaps struct {
 	Marks     *ebpf.Map `ebpf:"marks"`
 	Names     *ebpf.Map `ebpf:"names"`
 	Near4     *ebpf.Map `ebpf:"near4"`
+	Payloads  *ebpf.Map `ebpf:"payloads"`
 	Reasons   *ebpf.Map `ebpf:"reasons"`
 	Rows      *ebpf.Map `ebpf:"rows"`
 	Rules     *ebpf.Map `ebpf:"rules"`
@@ -419,6 +431,7 @@ func (m *progMaps) Close() error {
 		m.Marks,
 		m.Names,
 		m.Near4,
+		m.Payloads,
 		m.Reasons,
 		m.Rows,
 		m.Rules,
