@@ -240,6 +240,7 @@ const (
 	progMapControl   = "control"
 	progMapCounters  = "counters"
 	progMapDrops     = "drops"
+	progMapEvents    = "events"
 	progMapFlats     = "flats"
 	progMapFrames    = "frames"
 	progMapGuards    = "guards"
@@ -328,6 +329,7 @@ type progMapSpecs struct {
 	Control   *ebpf.MapSpec `ebpf:"control"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Drops     *ebpf.MapSpec `ebpf:"drops"`
+	Events    *ebpf.MapSpec `ebpf:"events"`
 	Flats     *ebpf.MapSpec `ebpf:"flats"`
 	Frames    *ebpf.MapSpec `ebpf:"frames"`
 	Guards    *ebpf.MapSpec `ebpf:"guards"`
@@ -390,6 +392,7 @@ type progMaps struct {
 	Control   *ebpf.Map `ebpf:"control"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Drops     *ebpf.Map `ebpf:"drops"`
+	Events    *ebpf.Map `ebpf:"events"`
 	Flats     *ebpf.Map `ebpf:"flats"`
 	Frames    *ebpf.Map `ebpf:"frames"`
 	Guards    *ebpf.Map `ebpf:"guards"`
@@ -423,6 +426,7 @@ func (m *progMaps) Close() error {
 		m.Control,
 		m.Counters,
 		m.Drops,
+		m.Events,
 		m.Flats,
 		m.Frames,
 		m.Guards,
