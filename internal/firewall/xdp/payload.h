@@ -38,10 +38,10 @@ static __always_inline int read_payload(struct xdp_md *ctx, u32 at, u32 length, 
 	if (p + length > end) {
 		if (!has_frags)
 			return 0;
-		/* the length that is checked is the one that is used */
+		/* from 1 to all by arithmetic: verifiers before 6.4 learn nothing of a test for 0 */
+		length--;
 		asm volatile("" : "+r"(length));
-		if (length < 1 || length > PAYLOAD_BYTES)
-			return 0;
+		length = (length & (PAYLOAD_BYTES - 1)) + 1;
 		return !bpf_xdp_load_bytes(ctx, at, to, length);
 	}
 	for (u32 i = 0; i < PAYLOAD_BYTES; i++, p++) {
