@@ -46,7 +46,7 @@ bearcat fw panic takes all of it away at once.`,
 	f.StringVar(&p.state, "state", host.DefaultState, "folder for the policy in use")
 	f.StringVar(&p.kill, "kill-switch", host.KillSwitch, "file that keeps the firewall off")
 	f.BoolVar(&p.asJSON, "json", false, "print JSON")
-	cmd.AddCommand(fwAttach(&p), fwDetach(&p), fwStatus(&p), fwPanic(&p), fwStats(&p), fwProtected(&p),
+	cmd.AddCommand(fwAttach(&p), fwDetach(&p), fwStatus(&p), fwPanic(&p), fwStats(&p), fwTop(&p), fwProtected(&p),
 		fwAdd(&p), fwRemove(&p), fwList(&p), fwAllow(&p), fwUnallow(&p), fwBan(&p), fwUnban(&p), fwBans(&p), fwImport(&p), fwFlush(&p),
 		fwApply(&p), fwConfirm(&p), fwExport(&p), fwDiff(&p), fwTest(&p), fwRule(&p), fwLog(&p), fwExplain(&p), fwUnit(&p))
 	return cmd

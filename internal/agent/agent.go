@@ -252,6 +252,13 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer done.Wait()
 		defer close(stop)
 	}
+	watching, endWatch := context.WithCancel(ctx)
+	var watched sync.WaitGroup
+	watched.Go(func() {
+		(&firewallEvents{pins: a.cfg.Response.Pins, wanted: a.wantsFirewall, emit: a.pipe.firewall, warn: a.warn}).loop(watching)
+	})
+	defer watched.Wait()
+	defer endWatch()
 	if every := a.cfg.Scan.Interval; every > 0 && a.cfg.Scope.Kind == config.ScopeHost {
 		scanning, stop := context.WithCancel(ctx)
 		var done sync.WaitGroup

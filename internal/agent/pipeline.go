@@ -91,6 +91,14 @@ func (p *pipeline) limit(l *event.LimitInfo) {
 	p.emit()
 }
 
+// firewall makes an event of what the firewall did.
+func (p *pipeline) firewall(f *event.FirewallInfo, at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ev = event.Event{Type: event.Firewall, Boot: uint64(max(0, at.UnixNano()-kernel.WallOffset())), Time: at, FirewallInfo: f}
+	p.emit()
+}
+
 // decoder is the part of a sensor that the pipeline needs.
 type decoder interface {
 	Kinds() []uint8

@@ -32,6 +32,9 @@ const (
 	Limit
 	// Creds is a process that has become root without a way to.
 	Creds
+	// Firewall is a source that a rule or a guard of the firewall banned, or a
+	// flood that it drops.
+	Firewall
 
 	// The types from here on are system calls, or the same operations by
 	// another way (Call.Via); which calls belong to a type says calls_table.go.
@@ -129,7 +132,7 @@ const (
 )
 
 var typeNames = [NumTypes]string{
-	"none", "exec", "fork", "exit", "comm", "gap", "limit", "creds",
+	"none", "exec", "fork", "exit", "comm", "gap", "limit", "creds", "firewall",
 	"open", "close", "rename", "link", "symlink", "unlink", "rmdir", "mkdir", "mknod", "chmod", "chown", "setxattr",
 	"truncate", "utimes", "chattr", "mount", "umount", "chroot", "memfd", "splice",
 	"socket", "connect", "bind", "listen", "accept", "send", "shutdown", "tcp", "dns",
@@ -144,7 +147,7 @@ func (t Type) Category() string {
 	switch {
 	case t >= Open && t <= Splice:
 		return "file"
-	case t >= MakeSocket && t <= DNS:
+	case t >= MakeSocket && t <= DNS, t == Firewall:
 		return "net"
 	case t >= Dup && t <= PassFD, t == Kill:
 		return "ipc"
@@ -225,6 +228,8 @@ type Event struct {
 	LimitInfo *LimitInfo
 	// CredsInfo is set for Creds.
 	CredsInfo *CredsInfo
+	// FirewallInfo is set for Firewall.
+	FirewallInfo *FirewallInfo
 	// Call is set for the types of system calls (Type.IsCall).
 	Call *Call
 	// Shell is set where the event completes a shell's way to a socket.
@@ -271,6 +276,23 @@ type LimitInfo struct {
 	// Used is the processor time of the agent and its programs since the last
 	// look, Allowed what they may use, both in thousandths of one processor.
 	Used, Allowed int
+}
+
+// FirewallInfo is what the firewall did.
+type FirewallInfo struct {
+	// Kind is "ban" or "flood".
+	Kind string
+	// Rule is the rule or guard that banned, or that dropped most of a flood.
+	Rule string
+	// Of a ban: Source is the address or prefix, For how long it lasts, and Strikes how
+	// many bans of it went before, one after the other.
+	Source  string
+	For     time.Duration
+	Strikes int
+	// Of a flood: Reason is for which most of it is dropped, Rate how many packets a
+	// second are, for all reasons.
+	Reason string
+	Rate   uint64
 }
 
 // CredsInfo is a change of credentials that nothing explains. What a process has

@@ -138,6 +138,8 @@ func (ev *Event) FalcoType() string {
 		return "limit"
 	case Creds:
 		return "creds"
+	case Firewall:
+		return "firewall"
 	}
 	if ev.Call != nil && ev.Call.Spec != nil {
 		return ev.Call.Spec.Name
@@ -155,7 +157,7 @@ func syscallType(ev *Event, _ *Ref) (string, bool) {
 // IsSyscall reports whether events of the type are system calls.
 func IsSyscall(t Type) bool {
 	switch t {
-	case Exit, Gap, Limit, Creds, TCP, DNS, PassFD, TypeNone:
+	case Exit, Gap, Limit, Creds, Firewall, TCP, DNS, PassFD, TypeNone:
 		return false
 	}
 	return t < NumTypes
@@ -292,6 +294,9 @@ func argsSource(t *fieldTable) source {
 		case ev.Type == Gap && ev.GapInfo != nil:
 			dst = append(append(dst, "class="...), ev.GapInfo.Class.String()...)
 			dst = strconv.AppendUint(append(dst, " n="...), ev.GapInfo.N, 10)
+		case ev.Type == Firewall && ev.FirewallInfo != nil:
+			dst = append(append(dst, "kind="...), ev.FirewallInfo.Kind...)
+			dst = append(append(dst, " rule="...), ev.FirewallInfo.Rule...)
 		case ev.Type == Limit && ev.LimitInfo != nil:
 			dst = strconv.AppendInt(append(dst, "level="...), int64(ev.LimitInfo.Level), 10)
 		}
@@ -346,6 +351,8 @@ func NamesOf(t Type) []string {
 		return []string{"limit"}
 	case Creds:
 		return []string{"creds"}
+	case Firewall:
+		return []string{"firewall"}
 	}
 	var out []string
 	for _, s := range CallsOf(t) {

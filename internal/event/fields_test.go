@@ -42,7 +42,9 @@ func fullEvents() []*Event {
 	exec.ExecInfo = &ExecInfo{Old: img, OldCredKnown: true}
 	exit.ExitInfo = &ExitInfo{Code: 1}
 	comm.OldComm = "old"
-	out := []*Event{exec, fork, exit, comm, {Type: Gap, Num: 4, GapInfo: &GapInfo{N: 2}}, {Type: Limit, LimitInfo: &LimitInfo{LeftOut: "x"}}, {Type: Creds, Proc: p, CredsInfo: &CredsInfo{Seen: Exec}}}
+	out := []*Event{exec, fork, exit, comm, {Type: Gap, Num: 4, GapInfo: &GapInfo{N: 2}}, {Type: Limit, LimitInfo: &LimitInfo{LeftOut: "x"}}, {Type: Creds, Proc: p, CredsInfo: &CredsInfo{Seen: Exec}},
+		{Type: Firewall, FirewallInfo: &FirewallInfo{Kind: "ban", Rule: "ssh connections", Source: "192.0.2.1", For: time.Minute, Strikes: 1}},
+		{Type: Firewall, FirewallInfo: &FirewallInfo{Kind: "flood", Rule: "web", Reason: "rule", Rate: 5000}}}
 	for _, s := range Calls() {
 		for _, ret := range []int64{0, -2} {
 			ev := base(s.Type)

@@ -65,6 +65,8 @@ func (d *decoder) event() (*event.Event, error) {
 			ev.GapInfo, err = d.gap()
 		case "limit":
 			ev.LimitInfo, err = d.limit()
+		case "firewall":
+			ev.FirewallInfo, err = d.firewall()
 		case "creds":
 			ev.CredsInfo, err = d.credsInfo()
 		case "call":
@@ -255,6 +257,32 @@ func (d *decoder) limit() (*event.LimitInfo, error) {
 		return err
 	})
 	return l, err
+}
+
+func (d *decoder) firewall() (*event.FirewallInfo, error) {
+	f := new(event.FirewallInfo)
+	err := d.object(func(name string) (err error) {
+		switch name {
+		case "kind":
+			f.Kind, err = d.str()
+		case "rule":
+			f.Rule, err = d.str()
+		case "source":
+			f.Source, err = d.str()
+		case "for_ns":
+			err = d.duration(&f.For)
+		case "strikes":
+			err = d.integer(&f.Strikes)
+		case "reason":
+			f.Reason, err = d.str()
+		case "rate":
+			f.Rate, err = d.unsigned(64)
+		default:
+			err = d.skip()
+		}
+		return err
+	})
+	return f, err
 }
 
 func (d *decoder) credsInfo() (*event.CredsInfo, error) {

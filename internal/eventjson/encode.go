@@ -189,6 +189,9 @@ func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 		w.putInt("allowed_permille", int64(l.Allowed))
 		w.close()
 	}
+	if f := ev.FirewallInfo; f != nil {
+		putFirewall(w, f)
+	}
 	if c := ev.CredsInfo; c != nil {
 		w.open("creds")
 		w.putStr("seen", c.Seen.String())
@@ -321,4 +324,16 @@ func cutArgs(argv []string, room int) []string {
 		}
 	}
 	return argv
+}
+
+func putFirewall(w *writer, f *event.FirewallInfo) {
+	w.open("firewall")
+	w.putStr("kind", f.Kind)
+	w.addStr("rule", f.Rule)
+	w.addStr("source", f.Source)
+	w.addUint("for_ns", uint64(f.For))
+	w.addUint("strikes", uint64(f.Strikes))
+	w.addStr("reason", f.Reason)
+	w.addUint("rate", f.Rate)
+	w.close()
 }

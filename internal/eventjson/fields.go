@@ -36,7 +36,7 @@ func Fields() []Field {
 func lineFields() []Field {
 	out := []Field{
 		{"time", "time", "all", true, "Wall-clock time of the event, in UTC with nine digits of fraction."},
-		{"type", "text", "all", false, "What happened: exec, fork, exit, comm, gap, limit, creds or the type of a call, such as open; alert for a rule's finding, output_loss for a notice of lost lines."},
+		{"type", "text", "all", false, "What happened: exec, fork, exit, comm, gap, limit, creds, firewall or the type of a call, such as open; alert for a rule's finding, output_loss for a notice of lost lines."},
 		{"id", "text", "alert", true, "Name of the alert: the same event and rule have the same one. bearcat alerts show finds it."},
 		{"host", "text", "all", true, "Name of the host."},
 		{"priority", "text", "alert", false, "Severity of the rule, such as Warning."},
@@ -84,6 +84,14 @@ func lineFields() []Field {
 		{"creds", "object", "creds", true, "The process has become root without a way to."},
 		{"creds.seen", "text", "creds", false, "Type of the event at which it was noticed."},
 		{"creds.old", "object", "creds", false, "Credentials before, as in `process`."},
+		{"firewall", "object", "firewall", true, "What the firewall did."},
+		{"firewall.kind", "text", "firewall", false, "ban or flood."},
+		{"firewall.rule", "text", "firewall", true, "The rule or guard that banned, or that drops most of a flood."},
+		{"firewall.source", "text", "firewall", true, "Address or prefix that was banned."},
+		{"firewall.for_ns", "integer", "firewall", true, "How long the ban lasts, in nanoseconds."},
+		{"firewall.strikes", "integer", "firewall", true, "How many bans of the source went before, one after the other."},
+		{"firewall.reason", "text", "firewall", true, "For which reason most of a flood is dropped."},
+		{"firewall.rate", "integer", "firewall", true, "Packets a second that are dropped in a flood, for all reasons."},
 		{"limit", "object", "limit", true, "A step by which the agent keeps to its processor time."},
 		{"limit.level", "integer", "limit", false, "How far it has gone: 0 where nothing is left out."},
 		{"limit.left_out", "text", "limit", false, "What is not collected."},

@@ -60,6 +60,7 @@ func (r *reader) match(m *Match, f *fileMatch, negated bool) error {
 		{"mac", MAC, f.MAC, scalar(setMAC)},
 		{"device", Device, f.Device, scalar(r.setDevice)},
 		{"established", Established, f.Established, scalar(onlyTrue)},
+		{"payload", PayloadBytes, f.Payload.list(), func(list) (err error) { m.Payload, err = f.Payload.read(); return err }},
 	} {
 		if x.list == nil {
 			continue

@@ -42,7 +42,7 @@ func (a Action) String() string {
 // Field names the parts of a match, as bits.
 type Field uint32
 
-// The first eleven have the bits of the program's M_ constants.
+// The first twelve have the bits of the program's M_ constants.
 const (
 	Length Field = 1 << iota
 	TTL
@@ -55,6 +55,7 @@ const (
 	MAC
 	Device
 	Established
+	PayloadBytes
 	Src
 	Dst
 	SrcPort
@@ -65,8 +66,8 @@ const (
 // String names the fields as a policy file does, with commas between.
 func (f Field) String() string {
 	names := []string{
-		"length", "ttl", "dscp", "tcp_flags", "icmp_type", "icmp_code", "fragment", "vlan", "mac", "device", "established", "src", "dst", "sport",
-		"dport", "protocol",
+		"length", "ttl", "dscp", "tcp_flags", "icmp_type", "icmp_code", "fragment", "vlan", "mac", "device", "established", "payload",
+		"src", "dst", "sport", "dport", "protocol",
 	}
 	var out []string
 	for i, name := range names {
@@ -107,6 +108,38 @@ type Match struct {
 	MAC                [6]byte
 	Device             uint32 // index
 	DeviceName         string
+	Payload            Payload
+}
+
+// Bounds of a payload match; the program has room for as many.
+const (
+	MaxPayload       = 32
+	MaxPayloadOffset = 8191
+)
+
+// Payload is bytes at a place behind the transport header. Where Mask is not empty, only
+// its bits are compared; the others of Bytes are unset.
+type Payload struct {
+	Offset      uint16
+	Bytes, Mask []byte
+}
+
+// In says whether a payload has the bytes. A payload that does not reach so far neither
+// has them nor others: then known is false.
+func (p *Payload) In(b []byte) (known, same bool) {
+	end := int(p.Offset) + len(p.Bytes)
+	if end > len(b) {
+		return false, false
+	}
+	for i, x := range b[p.Offset:end] {
+		if len(p.Mask) > 0 {
+			x &= p.Mask[i]
+		}
+		if x != p.Bytes[i] {
+			return true, false
+		}
+	}
+	return true, true
 }
 
 // Rule is one line of a policy. The first rule that passes or drops decides.

@@ -78,10 +78,47 @@ func TestParseMistakes(t *testing.T) {
 		"rules: [{name: a, action: drop, match: {mac: 1}}]":                    "MAC",
 		"rules: [{name: a, action: drop, match: {fragment: x}}]":               "none of any",
 		"rules: [{name: a, action: drop, match: {length: [1, 2]}}]":            "one value or one range",
+
+		"rules: [{name: a, action: drop, match: {payload: GET}}]":                                         "cannot unmarshal",
+		"rules: [{name: a, action: drop, match: {payload: {offset: 4}}}]":                                 "there are none",
+		"rules: [{name: a, action: drop, match: {payload: {bytes: 0x123}}}]":                              "two digits",
+		"rules: [{name: a, action: drop, match: {payload: {bytes: a, offset: 8192}}}]":                    "0 to 8191",
+		"rules: [{name: a, action: drop, match: {payload: {bytes: ab, mask: 0xff}}}]":                     "one for each",
+		"rules: [{name: a, action: drop, match: {payload: {bytes: ab, mask: ff}}}]":                       "is not hex",
+		"rules: [{name: a, action: drop, match: {payload: {bytes: 0123456789012345678901234567890123}}}]": "more than 32",
+		"rules: [{name: a, action: drop, match: {payload: {bytes: a}}, not: {payload: {bytes: b}}}]":      "under not",
+		"rules: [{name: a, action: drop, match: {payload: {bytes: a, ofset: 1}}}]":                        "ofset",
 	} {
 		_, err := Parse("p", []byte(text), func(string) (uint32, error) { return 0, errNoDevice{} })
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\ngives %v, want %q in it", text, err, want)
+		}
+	}
+}
+
+func TestPayload(t *testing.T) {
+	read := func(s string) *Match {
+		p, err := Parse("p", []byte("rules: [{name: a, action: drop, match: {payload: "+s+"}}]"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &p.Rules[0].Match
+	}
+	if m := read(`{offset: 2, bytes: "0x16 03FF", mask: "0xff 00 f0"}`); m.Has != PayloadBytes || m.Payload.Offset != 2 || string(m.Payload.Bytes) != "\x16\x00\xf0" {
+		t.Errorf("%+v", m)
+	}
+	m := read(`{offset: 2, bytes: "0x16 03FF", mask: "0xff 00 f0"}`).Payload
+	text := read(`{bytes: "GET /"}`).Payload
+	for _, x := range []struct {
+		p           *Payload
+		in          string
+		known, same bool
+	}{
+		{&text, "GET / HTTP/1.1", true, true}, {&text, "GET /", true, true}, {&text, "GET", false, false}, {&text, "PUT / ", true, false},
+		{&m, "..\x16\x99\xf7", true, true}, {&m, "..\x17\x99\xf7", true, false}, {&m, "..\x16\x99", false, false}, {&m, "", false, false},
+	} {
+		if known, same := x.p.In([]byte(x.in)); known != x.known || same != x.same {
+			t.Errorf("%+v in %q: %v, %v", x.p, x.in, known, same)
 		}
 	}
 }
@@ -93,6 +130,7 @@ func (errNoDevice) Error() string { return "no such device" }
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(sample))
 	f.Add([]byte("rules: [{name: a, action: limit, rate: 4294967295/s, burst: 4294967295}]"))
+	f.Add([]byte("rules: [{name: a, action: drop, not: {payload: {offset: 3, bytes: 0x00ff, mask: 0x0f0f}}}]"))
 	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = Parse("f", b, nil) })
 }
 

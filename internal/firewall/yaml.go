@@ -47,6 +47,8 @@ type fileMatch struct {
 	Device   list `yaml:"device"`
 
 	Established list `yaml:"established"`
+
+	Payload *filePayload `yaml:"payload"`
 }
 
 type fileRule struct {

@@ -30,6 +30,7 @@ type Frame struct {
 	HasICMP            bool
 	Established        bool // a socket of this host expects it
 	ICMPType, ICMPCode uint8
+	Payload            []byte // what the packet has behind its transport header
 }
 
 // Read reads a frame that begins with its Ethernet header. The reason is ByRule
@@ -166,6 +167,7 @@ func (f *Frame) readL4(b []byte) firewall.Reason {
 	case f.Protocol == 58 && !v4:
 		need = 4
 	default:
+		f.Payload = b
 		return firewall.ByRule
 	}
 	if len(b) < need {
@@ -176,10 +178,12 @@ func (f *Frame) readL4(b []byte) firewall.Reason {
 	}
 	if f.Protocol == 1 || f.Protocol == 58 {
 		f.HasICMP, f.ICMPType, f.ICMPCode = true, b[0], b[1]
+		f.Payload = b[min(8, len(b)):]
 		return firewall.ByRule
 	}
 	f.HasPorts = true
 	f.SrcPort, f.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	f.Payload = b[need:]
 	whole := f.Fragment == firewall.Whole
 	switch f.Protocol {
 	case 6:
@@ -188,6 +192,7 @@ func (f *Frame) readL4(b []byte) firewall.Reason {
 			return firewall.BadTCP
 		}
 		f.HasTCP, f.TCPFlags = true, b[13]
+		f.Payload = b[min(header, len(b)):]
 	case 17:
 		length := int(binary.BigEndian.Uint16(b[4:]))
 		if whole && (length > len(b) || (length < 8 && (length != 0 || v4))) {

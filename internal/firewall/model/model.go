@@ -152,6 +152,7 @@ func Holds(m *firewall.Match, f *Frame) bool {
 	for _, p := range m.Protocols {
 		protocol = protocol || p == f.Protocol
 	}
+	reached, carried := m.Payload.In(f.Payload)
 	for _, x := range []struct {
 		field     firewall.Field
 		has, hold bool
@@ -172,6 +173,7 @@ func Holds(m *firewall.Match, f *Frame) bool {
 		{firewall.MAC, true, f.MAC == m.MAC},
 		{firewall.Device, true, f.Device == m.Device},
 		{firewall.Established, true, f.Established},
+		{firewall.PayloadBytes, reached, carried},
 	} {
 		if m.Has&x.field != 0 && (!x.has || x.hold == (m.Not&x.field != 0)) {
 			return false

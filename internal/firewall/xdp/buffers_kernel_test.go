@@ -29,6 +29,16 @@ func TestFramesInSeveralBuffers(t *testing.T) {
 	}
 	long := firewall.Rule{Name: "long", Action: firewall.Drop}
 	long.Match.Has, long.Match.Length = firewall.Length, firewall.Range{Lo: 5000, Hi: 7000}
+	// carries looks for bytes at a place of the payload, of which the last may be another
+	carries := func(offset int, last byte) []firewall.Rule {
+		r := firewall.Rule{Name: "carries", Action: firewall.Drop}
+		r.Match.Has, r.Match.Payload = firewall.PayloadBytes, firewall.Payload{Offset: uint16(offset), Bytes: pattern(offset, firewall.MaxPayload)}
+		r.Match.Payload.Bytes[firewall.MaxPayload-1] ^= last
+		return []firewall.Rule{r}
+	}
+	full := frame(6000, 5986)
+	copy(full[42:], pattern(0, 6000-42))
+	const border = 4096 - 256 - 320 - 42 // of the first buffer of 4 KiB, with what the kernel keeps free of it
 	for _, c := range []struct {
 		name   string
 		rules  []firewall.Rule
@@ -40,6 +50,13 @@ func TestFramesInSeveralBuffers(t *testing.T) {
 		{"cut off", nil, frame(6000, 5987), firewall.ShortIP4, true},
 		{"long by a rule", []firewall.Rule{long}, frame(6000, 5986), firewall.ByRule, true},
 		{"long by what follows the packet", []firewall.Rule{long}, frame(6000, 100), firewall.ByRule, true},
+		{"carried in the first buffer", carries(border-100, 0), full, firewall.ByRule, true},
+		{"carried over the border", carries(border-firewall.MaxPayload/2, 0), full, firewall.ByRule, true},
+		{"other in the last byte", carries(border-firewall.MaxPayload/2, 1), full, firewall.ByDefault, false},
+		{"carried beyond it", carries(5000, 0), full, firewall.ByRule, true},
+		{"other beyond it", carries(5000, 1), full, firewall.ByDefault, false},
+		{"carried at the very end", carries(6000-42-firewall.MaxPayload, 0), full, firewall.ByRule, true},
+		{"beyond the end", carries(6000-41-firewall.MaxPayload, 0), full, firewall.ByDefault, false},
 		{"longer than the rule", []firewall.Rule{long}, frame(7001, 6987), firewall.ByDefault, false},
 	} {
 		p := firewall.Empty()
@@ -67,4 +84,13 @@ func TestFramesInSeveralBuffers(t *testing.T) {
 			t.Errorf("%s: %d packets, %d bytes counted as %s, want 1 of %d", c.name, after.Packets-before.Packets, after.Bytes-before.Bytes, c.reason, len(c.frame))
 		}
 	}
+}
+
+// pattern is n bytes of a text that does not come again soon, from a place on.
+func pattern(at, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte((at + i) * 167 >> 3)
+	}
+	return b
 }

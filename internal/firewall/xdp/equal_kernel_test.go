@@ -269,6 +269,35 @@ func (g gen) ports() []firewall.Range {
 	return out
 }
 
+// fields is how many there are.
+const fields = 17
+
+// payload asks for bytes as the frames have them; most begin near the payload's beginning.
+func (g gen) payload() firewall.Payload {
+	p := firewall.Payload{Offset: uint16(g.IntN(4)), Bytes: make([]byte, 1+g.IntN(3))}
+	switch g.IntN(6) {
+	case 0:
+		p.Offset = uint16(g.IntN(60))
+	case 1:
+		p.Bytes = make([]byte, 1+g.IntN(firewall.MaxPayload))
+	case 2:
+		p.Offset = uint16(g.IntN(firewall.MaxPayloadOffset + 1))
+	}
+	for i := range p.Bytes {
+		p.Bytes[i] = g.letter()
+	}
+	if g.IntN(2) == 0 {
+		p.Mask = make([]byte, len(p.Bytes))
+		for i := range p.Mask {
+			p.Mask[i] = []byte{0, 0xff, 0xfe, 1}[g.IntN(4)]
+			p.Bytes[i] &= p.Mask[i]
+		}
+	}
+	return p
+}
+
+func (g gen) letter() byte { return []byte{0, 0, 'a', 'b'}[g.IntN(4)] }
+
 func (g gen) rule(i int) firewall.Rule {
 	r := firewall.Rule{
 		Name: fmt.Sprintf("r%d", i), Action: firewall.Action(g.IntN(4)), Disabled: g.IntN(10) == 0, Monitor: g.IntN(6) == 0,
@@ -282,9 +311,9 @@ func (g gen) rule(i int) firewall.Rule {
 	}
 	m := &r.Match
 	for range g.IntN(4) {
-		m.Has |= 1 << g.IntN(15)
+		m.Has |= 1 << g.IntN(fields)
 	}
-	m.Not = m.Has & firewall.Field(g.IntN(1<<15)) & firewall.Field(g.IntN(1<<15))
+	m.Not = m.Has & firewall.Field(g.IntN(1<<fields)) & firewall.Field(g.IntN(1<<fields))
 	m.Src, m.Dst = g.some(m.Has&firewall.Src != 0), g.some(m.Has&firewall.Dst != 0)
 	if m.Has&firewall.SrcPort != 0 {
 		m.SrcPort = g.ports()
@@ -302,6 +331,7 @@ func (g gen) rule(i int) firewall.Rule {
 	m.Fragments = uint8(1 + g.IntN(7))
 	m.MAC = [6]byte{2, 0, 0, 0, 0, byte(g.IntN(3))}
 	m.Device = uint32(1 + g.IntN(2))
+	m.Payload = g.payload()
 	return r
 }
 

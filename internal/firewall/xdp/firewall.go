@@ -175,10 +175,11 @@ func Open(dir string) (*Firewall, error) {
 	f.spec = spec
 	m := &f.objs
 	for name, to := range map[string]**ebpf.Map{
-		"rows": &m.Rows, "rules": &m.Rules, "tries": &m.Tries, "flats": &m.Flats, "heads": &m.Heads, "source6": &m.Source6, "target6": &m.Target6,
+		"rows": &m.Rows, "rules": &m.Rules, "payloads": &m.Payloads, "tries": &m.Tries, "flats": &m.Flats, "heads": &m.Heads, "source6": &m.Source6, "target6": &m.Target6,
 		"configs": &m.Configs, "control": &m.Control, "active": &m.Active, "block4": &m.Block4, "block6": &m.Block6, "blocknet4": &m.Blocknet4,
 		"blocknet6": &m.Blocknet6, "allow4": &m.Allow4, "allow6": &m.Allow6, "bans": &m.Bans, "buckets": &m.Buckets,
 		"reasons": &m.Reasons, "counters": &m.Counters, "names": &m.Names, "guards": &m.Guards, "drops": &m.Drops, "near4": &m.Near4, "marks": &m.Marks, "log_paid": &m.LogPaid,
+		"events": &m.Events,
 	} {
 		if *to, err = ebpf.LoadPinnedMap(filepath.Join(dir, name), nil); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening the firewall's map %s: %w", name, err), f.Close())

@@ -63,6 +63,9 @@ func (g gen) broken(b []byte) []byte {
 
 func (g gen) l4(proto uint8) []byte {
 	data := make([]byte, g.IntN(60))
+	for i := range data {
+		data[i] = g.letter()
+	}
 	var b []byte
 	switch proto {
 	case 6:

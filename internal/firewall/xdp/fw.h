@@ -74,6 +74,7 @@ enum {
 	M_MAC = 256,
 	M_DEVICE = 512,
 	M_ESTABLISHED = 1024,
+	M_PAYLOAD = 2048,
 };
 
 enum { FRAG_NONE, FRAG_FIRST, FRAG_LATER };
@@ -105,6 +106,18 @@ struct fw_rule {
 	u8 by_bytes;
 	u8 flow;
 	u8 pad[2];
+};
+
+#define PAYLOAD_WORDS 4
+#define PAYLOAD_BYTES (8 * PAYLOAD_WORDS)
+
+/* What a rule with M_PAYLOAD looks for: the words are compared under the masks. */
+struct fw_payload {
+	u64 want[PAYLOAD_WORDS];
+	u64 mask[PAYLOAD_WORDS];
+	u16 offset;
+	u16 length;
+	u32 pad;
 };
 
 /* One range of ports of a guard. */

@@ -104,7 +104,7 @@ func (f *Firewall) startGuard() error {
 	err := loadGuardObjects(&objs, &ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{
 		"active": m.Active, "control": m.Control, "allow4": m.Allow4, "allow6": m.Allow6, "bans": m.Bans, "buckets": m.Buckets,
 		"counters": m.Counters, "guards": m.Guards, "drops": m.Drops, "log_paid": m.LogPaid,
-		"marks": m.Marks,
+		"marks": m.Marks, "events": m.Events,
 	}})
 	if err != nil {
 		return fmt.Errorf("loading the guard (the rest of the policy is in use): %w", err)

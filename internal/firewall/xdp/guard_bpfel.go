@@ -100,6 +100,7 @@ const (
 	guardMapControl  = "control"
 	guardMapCounters = "counters"
 	guardMapDrops    = "drops"
+	guardMapEvents   = "events"
 	guardMapGuards   = "guards"
 	guardMapLogPaid  = "log_paid"
 	guardMapMarks    = "marks"
@@ -163,6 +164,7 @@ type guardMapSpecs struct {
 	Control  *ebpf.MapSpec `ebpf:"control"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Drops    *ebpf.MapSpec `ebpf:"drops"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
 	Guards   *ebpf.MapSpec `ebpf:"guards"`
 	LogPaid  *ebpf.MapSpec `ebpf:"log_paid"`
 	Marks    *ebpf.MapSpec `ebpf:"marks"`
@@ -202,6 +204,7 @@ type guardMaps struct {
 	Control  *ebpf.Map `ebpf:"control"`
 	Counters *ebpf.Map `ebpf:"counters"`
 	Drops    *ebpf.Map `ebpf:"drops"`
+	Events   *ebpf.Map `ebpf:"events"`
 	Guards   *ebpf.Map `ebpf:"guards"`
 	LogPaid  *ebpf.Map `ebpf:"log_paid"`
 	Marks    *ebpf.Map `ebpf:"marks"`
@@ -217,6 +220,7 @@ func (m *guardMaps) Close() error {
 		m.Control,
 		m.Counters,
 		m.Drops,
+		m.Events,
 		m.Guards,
 		m.LogPaid,
 		m.Marks,

@@ -55,6 +55,13 @@ struct {
 	__uint(value_size, sizeof(u32));
 } drops SEC(".maps");
 
+/* Bans as they are made, for whoever wants them as events: the log has a reader of its own.
+ * What nobody reads stays there until there is no room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} events SEC(".maps");
+
 #define MAX_BAN_NS (7 * 24 * 3600 * 1000000000ULL)
 #define FORGET_NS (24 * 3600 * 1000000000ULL) /* after a ban's end, its strikes are forgotten */
 
@@ -137,7 +144,7 @@ static __always_inline int charge(u64 seed, u64 a, u64 b, u64 account, u64 cost_
 	return 0;
 }
 
-/* Bans a source that is not banned yet, and says so in the log. */
+/* Bans a source that is not banned yet, and says so. */
 static __always_inline void ban_source(void *ctx, struct fw_control *c, struct addr6 *k, u64 ns, u32 grow, u32 by)
 {
 	struct fw_ban b = { .by = by }, *old = bpf_map_lookup_elem(&bans, k);
@@ -166,12 +173,12 @@ static __always_inline void ban_source(void *ctx, struct fw_control *c, struct a
 		if (m)
 			m->at[mark_of(c->seed, k)] = 1;
 	}
-	if (c->log_ns) {
-		struct fw_log r = { .time = now, .ban_ns = ns, .counter = by, .strikes = b.strikes, .kind = LOG_BAN };
+	struct fw_log r = { .time = now, .ban_ns = ns, .counter = by, .strikes = b.strikes, .kind = LOG_BAN };
 
-		__builtin_memcpy(r.addr, k->addr, 16);
+	__builtin_memcpy(r.addr, k->addr, 16);
+	bpf_ringbuf_output(&events, &r, sizeof(r), 0);
+	if (c->log_ns)
 		bpf_perf_event_output(ctx, &drops, BPF_F_CURRENT_CPU, &r, sizeof(r));
-	}
 }
 
 #endif

@@ -34,11 +34,9 @@ type Logged struct {
 
 // Log reads what is dropped while it is open. There is one reader at a time.
 type Log struct {
-	f     *Firewall
-	r     *perf.Reader
-	lock  *os.File
-	names map[uint32]string
-	start time.Time // the boot clock's zero
+	records
+	r    *perf.Reader
+	lock *os.File
 	// Lost is how many records the reader was too slow for.
 	Lost uint64
 }
@@ -48,7 +46,7 @@ func (f *Firewall) OpenLog(rate int) (*Log, error) {
 	if rate < 1 || rate > 1e6 {
 		return nil, fmt.Errorf("a rate of %d drops a second is not within 1 to 1,000,000", rate)
 	}
-	l := &Log{f: f}
+	l := &Log{records: records{f: f}}
 	if f.dir != "" {
 		d, err := os.Open(filepath.Join(f.dir, "links"))
 		if err != nil {
@@ -59,9 +57,8 @@ func (f *Firewall) OpenLog(rate int) (*Log, error) {
 		}
 		l.lock = d
 	}
-	now, err := bootNow()
+	err := l.begin()
 	if err == nil {
-		l.start = time.Now().Add(-now)
 		l.r, err = perf.NewReader(f.objs.Drops, 256<<10)
 	}
 	if err == nil {
@@ -115,7 +112,21 @@ func (l *Log) Next(until time.Time) (*Logged, error) {
 	}
 }
 
-func (l *Log) decode(b []byte) (*Logged, error) {
+// records decodes what the programs say.
+type records struct {
+	f     *Firewall
+	names map[uint32]string
+	start time.Time // the boot clock's zero
+}
+
+// begin looks when the boot clock was at zero.
+func (l *records) begin() error {
+	now, err := bootNow()
+	l.start = time.Now().Add(-now)
+	return err
+}
+
+func (l *records) decode(b []byte) (*Logged, error) {
 	var k progFwLog
 	size := binary.Size(&k)
 	if len(b) < size {

@@ -58,6 +58,9 @@ func (f *Firewall) fill(slot uint32, p *firewall.Policy, t *compile.Tables, ids 
 	if err := fillPart(f.objs.Rules, slot, firewall.MaxRules, rules); err != nil {
 		return fmt.Errorf("writing rules: %w", err)
 	}
+	if err := f.fillPayloads(slot, t.Rules); err != nil {
+		return fmt.Errorf("writing what payloads have: %w", err)
+	}
 	if err := f.fillFlats(slot, t); err != nil {
 		return fmt.Errorf("writing addresses and ports: %w", err)
 	}

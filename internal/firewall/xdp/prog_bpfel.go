@@ -155,6 +155,15 @@ type progFwPaid struct {
 	Unsaid uint64
 }
 
+type progFwPayload struct {
+	_      structs.HostLayout
+	Want   [4]uint64
+	Mask   [4]uint64
+	Offset uint16
+	Length uint16
+	Pad    uint32
+}
+
 type progFwRule struct {
 	_          structs.HostLayout
 	Cost       uint64
@@ -231,6 +240,7 @@ const (
 	progMapControl   = "control"
 	progMapCounters  = "counters"
 	progMapDrops     = "drops"
+	progMapEvents    = "events"
 	progMapFlats     = "flats"
 	progMapFrames    = "frames"
 	progMapGuards    = "guards"
@@ -239,6 +249,7 @@ const (
 	progMapMarks     = "marks"
 	progMapNames     = "names"
 	progMapNear4     = "near4"
+	progMapPayloads  = "payloads"
 	progMapReasons   = "reasons"
 	progMapRows      = "rows"
 	progMapRules     = "rules"
@@ -318,6 +329,7 @@ type progMapSpecs struct {
 	Control   *ebpf.MapSpec `ebpf:"control"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Drops     *ebpf.MapSpec `ebpf:"drops"`
+	Events    *ebpf.MapSpec `ebpf:"events"`
 	Flats     *ebpf.MapSpec `ebpf:"flats"`
 	Frames    *ebpf.MapSpec `ebpf:"frames"`
 	Guards    *ebpf.MapSpec `ebpf:"guards"`
@@ -326,6 +338,7 @@ type progMapSpecs struct {
 	Marks     *ebpf.MapSpec `ebpf:"marks"`
 	Names     *ebpf.MapSpec `ebpf:"names"`
 	Near4     *ebpf.MapSpec `ebpf:"near4"`
+	Payloads  *ebpf.MapSpec `ebpf:"payloads"`
 	Reasons   *ebpf.MapSpec `ebpf:"reasons"`
 	Rows      *ebpf.MapSpec `ebpf:"rows"`
 	Rules     *ebpf.MapSpec `ebpf:"rules"`
@@ -379,6 +392,7 @@ type progMaps struct {
 	Control   *ebpf.Map `ebpf:"control"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Drops     *ebpf.Map `ebpf:"drops"`
+	Events    *ebpf.Map `ebpf:"events"`
 	Flats     *ebpf.Map `ebpf:"flats"`
 	Frames    *ebpf.Map `ebpf:"frames"`
 	Guards    *ebpf.Map `ebpf:"guards"`
@@ -387,6 +401,7 @@ type progMaps struct {
 	Marks     *ebpf.Map `ebpf:"marks"`
 	Names     *ebpf.Map `ebpf:"names"`
 	Near4     *ebpf.Map `ebpf:"near4"`
+	Payloads  *ebpf.Map `ebpf:"payloads"`
 	Reasons   *ebpf.Map `ebpf:"reasons"`
 	Rows      *ebpf.Map `ebpf:"rows"`
 	Rules     *ebpf.Map `ebpf:"rules"`
@@ -411,6 +426,7 @@ func (m *progMaps) Close() error {
 		m.Control,
 		m.Counters,
 		m.Drops,
+		m.Events,
 		m.Flats,
 		m.Frames,
 		m.Guards,
@@ -419,6 +435,7 @@ func (m *progMaps) Close() error {
 		m.Marks,
 		m.Names,
 		m.Near4,
+		m.Payloads,
 		m.Reasons,
 		m.Rows,
 		m.Rules,

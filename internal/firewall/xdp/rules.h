@@ -8,6 +8,7 @@
 #include "verdict.h"
 #include "sources.h"
 #include "sockets.h"
+#include "payload.h"
 
 #define HOLDS(bit, known, cond)                                                                              \
 	if (r->has & (bit)) {                                                                                \
@@ -16,8 +17,10 @@
 	}
 #define WITHIN(value, lo, hi) ((value) >= (lo) && (value) <= (hi))
 
-static __always_inline int holds(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r)
+static __always_inline int holds(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, u32 rule)
 {
+	int said;
+
 	if (!r->has)
 		return 1;
 	HOLDS(M_LENGTH, 1, WITHIN(f->length, r->length_lo, r->length_hi));
@@ -33,6 +36,10 @@ static __always_inline int holds(struct xdp_md *ctx, struct fw_frame *f, struct 
 		      f->mac[4] == r->mac[4] && f->mac[5] == r->mac[5]);
 	HOLDS(M_DEVICE, 1, f->device == r->device);
 	HOLDS(M_ESTABLISHED, 1, established(ctx, f));
+	if (r->has & M_PAYLOAD) {
+		said = payload(ctx, rule);
+		HOLDS(M_PAYLOAD, said != P_LACKS, said == P_SAME);
+	}
 	return 1;
 }
 
@@ -126,7 +133,7 @@ __noinline int consider(struct xdp_md *ctx, u32 rule)
 	r = rule_at(slot, rule);
 	if (!r || !config)
 		return 2;
-	return holds(ctx, f, r) ? apply(ctx, f, r, c, config->monitor) : 0;
+	return holds(ctx, f, r, rule) ? apply(ctx, f, r, c, config->monitor) : 0;
 }
 
 #endif

@@ -50,6 +50,7 @@ enum { FLAT_SOURCE, FLAT_TARGET, FLAT_SPORT, FLAT_DPORT, FLATS };
 TABLE(flats, BPF_MAP_TYPE_ARRAY, 2 * FLATS, u32, struct flat, 0);
 TABLE(heads, BPF_MAP_TYPE_ARRAY, 2 * HEADS, u32, struct head, 0);
 TABLE(rules, BPF_MAP_TYPE_ARRAY, 2 * MAX_RULES, u32, struct fw_rule, 0);
+TABLE(payloads, BPF_MAP_TYPE_ARRAY, 2 * MAX_RULES, u32, struct fw_payload, 0); /* by rule */
 TABLE(configs, BPF_MAP_TYPE_ARRAY, 2, u32, struct fw_config, 0);
 TABLE(block4, BPF_MAP_TYPE_HASH, 1048576, u32, struct fw_block, BPF_F_NO_PREALLOC);
 TABLE(block6, BPF_MAP_TYPE_HASH, 1048576, struct addr6, struct fw_block, BPF_F_NO_PREALLOC);

@@ -33,7 +33,7 @@ var bpfTable = table[BPFCost]{id: func(r *BPFCost) uint64 { return uint64(r.ID) 
 	{"NAME", func(r *BPFCost) string { return orDash(r.Name) }, nil},
 	{"TYPE", func(r *BPFCost) string { return r.Type }, nil},
 	{"CPU%", func(r *BPFCost) string { return fmt.Sprintf("%.2f", r.Share) }, func(r *BPFCost) float64 { return r.Share }},
-	{"RUNS/s", func(r *BPFCost) string { return rate(float64(r.Runs) / max(r.took, 0.001)) }, func(r *BPFCost) float64 { return float64(r.Runs) }},
+	{"RUNS/s", func(r *BPFCost) string { return Rate(float64(r.Runs) / max(r.took, 0.001)) }, func(r *BPFCost) float64 { return float64(r.Runs) }},
 	timeOf("EACH", func(r *BPFCost) uint64 { return r.Time / max(r.Runs, 1) }),
 	timeOf("TIME", func(r *BPFCost) uint64 { return r.Time }),
 	count("MISSED", func(r *BPFCost) uint64 { return r.Missed }),

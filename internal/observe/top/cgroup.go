@@ -37,7 +37,7 @@ type Group struct {
 var groupTable = table[Group]{id: func(*Group) uint64 { return 0 }, length: func(r *Group, s float64) { r.took = s }, columns: []column[Group]{
 	{"GROUP", func(r *Group) string { return r.Path }, nil},
 	{"CPU%", func(r *Group) string { return fmt.Sprintf("%.1f", r.CPU) }, func(r *Group) float64 { return r.CPU }},
-	{"THR/s", func(r *Group) string { return rate(float64(r.Throttled) / max(r.took, 0.001)) }, func(r *Group) float64 { return float64(r.Throttled) }},
+	{"THR/s", func(r *Group) string { return Rate(float64(r.Throttled) / max(r.took, 0.001)) }, func(r *Group) float64 { return float64(r.Throttled) }},
 	{"OF", func(r *Group) string {
 		if r.Periods == 0 {
 			return "-"

@@ -52,9 +52,9 @@ var cpuTable = table[CPU]{id: func(r *CPU) uint64 { return uint64(r.Pid) }, who:
 		{"ON%", func(r *CPU) string { return fmt.Sprintf("%.1f", r.On) }, func(r *CPU) float64 { return r.On }},
 		{"WAITp50", func(r *CPU) string { return duration(r.WaitP50) }, func(r *CPU) float64 { return float64(r.WaitP50) }},
 		{"WAITp99", func(r *CPU) string { return duration(r.WaitP99) }, func(r *CPU) float64 { return float64(r.WaitP99) }},
-		{"VOL/s", func(r *CPU) string { return rate(r.Voluntary) }, func(r *CPU) float64 { return r.Voluntary }},
-		{"INV/s", func(r *CPU) string { return rate(r.Involuntary) }, func(r *CPU) float64 { return r.Involuntary }},
-		{"MIG/s", func(r *CPU) string { return rate(r.Migrations) }, func(r *CPU) float64 { return r.Migrations }},
+		{"VOL/s", func(r *CPU) string { return Rate(r.Voluntary) }, func(r *CPU) float64 { return r.Voluntary }},
+		{"INV/s", func(r *CPU) string { return Rate(r.Involuntary) }, func(r *CPU) float64 { return r.Involuntary }},
+		{"MIG/s", func(r *CPU) string { return Rate(r.Migrations) }, func(r *CPU) float64 { return r.Migrations }},
 		{"BLAME", func(r *CPU) string { return r.Blame.String() }, nil},
 	}}
 

@@ -43,7 +43,7 @@ var fileTable = table[File]{id: func(r *File) uint64 { return r.Inode }, who: fu
 		bytesOf("BYTES/s", func(r *File) uint64 { return uint64(r.rate(r.Read + r.Written)) }),
 		bytesOf("READ/s", func(r *File) uint64 { return uint64(r.rate(r.Read)) }),
 		bytesOf("WRITE/s", func(r *File) uint64 { return uint64(r.rate(r.Written)) }),
-		{"OPS/s", func(r *File) string { return rate(r.rate(r.Reads + r.Writes + r.Syncs)) }, func(r *File) float64 { return float64(r.Reads + r.Writes + r.Syncs) }},
+		{"OPS/s", func(r *File) string { return Rate(r.rate(r.Reads + r.Writes + r.Syncs)) }, func(r *File) float64 { return float64(r.Reads + r.Writes + r.Syncs) }},
 		count("SYNCS", func(r *File) uint64 { return r.Syncs }),
 		count("ERR", func(r *File) uint64 { return r.Errors }),
 		timeOf("p50", func(r *File) uint64 { return r.P50 }),

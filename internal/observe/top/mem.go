@@ -48,7 +48,7 @@ func (r *Memory) rate(n uint64) float64 { return float64(n) / max(r.took, 0.001)
 
 // perSecond is a column of faults.
 func perSecond(name string, n func(r *Memory) uint64) column[Memory] {
-	return column[Memory]{name, func(r *Memory) string { return rate(r.rate(n(r))) }, func(r *Memory) float64 { return r.rate(n(r)) }}
+	return column[Memory]{name, func(r *Memory) string { return Rate(r.rate(n(r))) }, func(r *Memory) float64 { return r.rate(n(r)) }}
 }
 
 var memTable = table[Memory]{id: func(r *Memory) uint64 { return uint64(r.Pid) }, who: func(r *Memory) (uint32, string) { return r.Pid, r.Comm },
@@ -62,7 +62,7 @@ var memTable = table[Memory]{id: func(r *Memory) uint64 { return uint64(r.Pid) }
 		perSecond("COW/s", func(r *Memory) uint64 { return r.COW }),
 		perSecond("OTHER/s", func(r *Memory) uint64 { return r.Other }),
 		perSecond("MAJOR/s", func(r *Memory) uint64 { return r.Major }),
-		{"RSS", func(r *Memory) string { return size(r.RSS) }, func(r *Memory) float64 { return float64(r.RSS) }},
+		{"RSS", func(r *Memory) string { return Size(r.RSS) }, func(r *Memory) float64 { return float64(r.RSS) }},
 		{"RSS±", func(r *Memory) string { return change(r.RSSChange) }, func(r *Memory) float64 { return float64(r.RSSChange) }},
 		{"STALLS", func(r *Memory) string { return strconv.FormatUint(r.Stalls, 10) }, func(r *Memory) float64 { return float64(r.Stalls) }},
 		{"STALLED", func(r *Memory) string { return duration(r.Stalled) }, func(r *Memory) float64 { return float64(r.Stalled) }},
@@ -175,7 +175,7 @@ func hostMemory() string {
 		total, ok1 := meminfo(string(b), "MemTotal")
 		left, ok2 := meminfo(string(b), "MemAvailable")
 		if ok1 && ok2 {
-			out = append(out, size(left)+" of "+size(total)+" available")
+			out = append(out, Size(left)+" of "+Size(total)+" available")
 		}
 	}
 	if b, err := os.ReadFile("/proc/pressure/memory"); err == nil {

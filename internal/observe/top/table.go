@@ -97,8 +97,8 @@ func (t *table[R]) again(f *Frame, rows json.RawMessage, o Again) error {
 	return nil
 }
 
-// rate writes how often a second.
-func rate(x float64) string {
+// Rate writes how often a second.
+func Rate(x float64) string {
 	if x > 0 && x < 10 {
 		return fmt.Sprintf("%.1f", x)
 	}
@@ -120,8 +120,8 @@ func duration(ns uint64) string {
 	return fmt.Sprintf("%.3gs", float64(ns)/1e9)
 }
 
-// size writes bytes in the unit in which they read best.
-func size(n uint64) string {
+// Size writes bytes in the unit in which they read best.
+func Size(n uint64) string {
 	if n == 0 {
 		return "-"
 	}
@@ -141,9 +141,9 @@ const sizeUnits = " KMGTP"
 func change(n int64) string {
 	switch {
 	case n > 0:
-		return "+" + size(uint64(n))
+		return "+" + Size(uint64(n))
 	case n < 0:
-		return "-" + size(uint64(-n))
+		return "-" + Size(uint64(-n))
 	}
 	return "0"
 }

@@ -65,7 +65,7 @@ func count[R any](name string, n func(r *R) uint64) column[R] {
 }
 
 func bytesOf[R any](name string, n func(r *R) uint64) column[R] {
-	return column[R]{name, func(r *R) string { return size(n(r)) }, func(r *R) float64 { return float64(n(r)) }}
+	return column[R]{name, func(r *R) string { return Size(n(r)) }, func(r *R) float64 { return float64(n(r)) }}
 }
 
 func timeOf[R any](name string, n func(r *R) uint64) column[R] {

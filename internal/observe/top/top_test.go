@@ -55,7 +55,7 @@ func FuzzPressure(f *testing.F) {
 
 func TestSizes(t *testing.T) {
 	for n, want := range map[uint64]string{0: "-", 999: "999", 1000: "0.977K", 1 << 20: "1M", 1536 << 20: "1.5G", 1 << 63: "8.19e+03P"} {
-		if got := size(n); got != want {
+		if got := Size(n); got != want {
 			t.Errorf("%d is written %s, want %s", n, got, want)
 		}
 	}

@@ -57,6 +57,9 @@ func (f Format) AppendEvent(dst []byte, ev *event.Event) []byte {
 		dst = append(dst, ", and nothing explains it; noticed at "...)
 		dst = append(dst, c.Seen.String()...)
 	}
+	if f := ev.FirewallInfo; f != nil {
+		dst = appendFirewall(dst, f)
+	}
 	if l := ev.LimitInfo; l != nil {
 		dst = append(dst, " left out: "...)
 		dst = termtext.Append(dst, l.LeftOut)
@@ -79,6 +82,26 @@ func (f Format) AppendEvent(dst []byte, ev *event.Event) []byte {
 		dst = strconv.AppendUint(dst, uint64(g.CPU), 10)
 	}
 	return append(dst, '\n')
+}
+
+// appendFirewall appends what the firewall did.
+func appendFirewall(dst []byte, f *event.FirewallInfo) []byte {
+	if f.Kind == "flood" {
+		dst = strconv.AppendUint(append(dst, ' '), f.Rate, 10)
+		dst = termtext.Append(append(dst, " packets/s are dropped, most by "...), f.Reason)
+		if f.Rule != "" {
+			dst = termtext.Append(append(dst, ' '), f.Rule)
+		}
+		return dst
+	}
+	dst = termtext.Append(append(dst, ' '), f.Source)
+	dst = append(append(dst, " is banned for "...), f.For.String()...)
+	dst = termtext.Append(append(dst, " by "...), f.Rule)
+	if f.Strikes > 0 {
+		dst = strconv.AppendInt(append(dst, ", after "...), int64(f.Strikes), 10)
+		dst = append(dst, " bans before"...)
+	}
+	return dst
 }
 
 // appendPermille appends thousandths as percent.

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const fwEventRules = `
+- rule: Banned
+  desc: a guard has banned a source
+  condition: evt.type = firewall and bc.firewall.kind = ban and bc.firewall.strikes = 0
+  output: "banned %bc.firewall.source by %bc.firewall.rule for %bc.firewall.for"
+  priority: NOTICE
+- rule: Flood
+  desc: much is dropped
+  condition: evt.type = firewall and bc.firewall.kind = flood and bc.firewall.rate >= 1000
+  output: "flood for %bc.firewall.reason by %bc.firewall.rule"
+  priority: WARNING
+`
+
+// TestFwEvents has a guard ban one client before there is an agent and another while it
+// runs, beside an open log, and a rule drop a flood, and wants an alert for each.
+func TestFwEvents(t *testing.T) {
+	n := newFwNet(t)
+	n.ip("-n", n.client, "addr", "add", "10.77.0.3/24", "dev", "fwc")
+	n.listen(2222)
+	n.fw("attach", "fws", "--mode", "generic", "--no-protection")
+	n.apply(guardPolicy + "rules: [{name: telnet, match: {protocol: tcp, dport: 23}, action: drop}]\n")
+	n.attempts("10.77.0.3", "10.77.0.1:2222", 8, 0)
+	rules := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(rules, []byte(fwEventRules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newStage(t)
+	a := start(t, runOptions{rules: rules, args: []string{"--scope", s.scope(), "--output", "json"},
+		config: fmt.Sprintf("response:\n  pins: %q\n  state: %q\n", n.flags[1], n.flags[3])})
+	told := func(output string) bool {
+		for _, l := range a.lines() {
+			if strings.Contains(l.text, output) {
+				return true
+			}
+		}
+		return false
+	}
+	a.until("the ban from before is told", func() bool { return told("banned 10.77.0.3 by logins connections for ") })
+	log := n.command("log", "--for", "20s")
+	if err := log.Start(); err != nil {
+		t.Fatal(err)
+	}
+	n.attempts("10.77.0.2", "10.77.0.1:2222", 8, 0)
+	a.until("the ban is told", func() bool { return told("banned 10.77.0.2 by logins connections for ") })
+	if err := log.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = log.Wait() // killed
+	a.until("the flood is told", func() bool {
+		n.flood("10.77.9.9", 23, 2000)
+		return told("flood for rule by telnet")
+	})
+}
