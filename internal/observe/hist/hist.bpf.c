@@ -91,11 +91,18 @@ static __always_inline void count_lost(u32 what)
 		__sync_fetch_and_add(n, 1);
 }
 
+/* 1 while it counts: the programs are attached and detached one by one, which takes long
+ * where the processor is busy. */
+u32 counting;
+
 static __always_inline void add(struct hist_key *key, u64 ns)
 {
-	struct hist *h = bpf_map_lookup_elem(&hists, key), *none;
+	struct hist *h, *none;
 	u32 zero = 0, slot;
 
+	if (!counting)
+		return;
+	h = bpf_map_lookup_elem(&hists, key);
 	if (!h) {
 		none = bpf_map_lookup_elem(&empty, &zero);
 		if (!none)

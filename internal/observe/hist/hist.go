@@ -224,6 +224,10 @@ func Gather(ctx context.Context, o Options) (*Result, error) {
 	if stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err == nil {
 		defer func() { _ = stats.Close() }()
 	}
+	counting := running.coll.Variables["counting"]
+	if err := counting.Set(uint32(1)); err != nil {
+		return nil, fmt.Errorf("starting to count: %w", err)
+	}
 	begun := time.Now()
 	if o.For > 0 {
 		var cancel context.CancelFunc
@@ -235,6 +239,9 @@ func Gather(ctx context.Context, o Options) (*Result, error) {
 	}
 	if err := r.wait(ctx, running.coll, found, begun); err != nil {
 		return nil, err
+	}
+	if err := counting.Set(uint32(0)); err != nil {
+		return nil, fmt.Errorf("ending to count: %w", err)
 	}
 	r.Took = time.Since(begun).Seconds()
 	for _, name := range running.programs {

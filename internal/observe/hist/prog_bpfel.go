@@ -88,6 +88,7 @@ const (
 	progProgSyscallEnd        = "syscall_end"
 	progVarBioSecond          = "bio_second"
 	progVarBy                 = "by"
+	progVarCounting           = "counting"
 	progVarGroupSubsys        = "group_subsys"
 	progVarOnlyComm           = "only_comm"
 	progVarOnlyCommLen        = "only_comm_len"
@@ -196,6 +197,7 @@ type progMapSpecs struct {
 type progVariableSpecs struct {
 	BioSecond     *ebpf.VariableSpec `ebpf:"bio_second"`
 	By            *ebpf.VariableSpec `ebpf:"by"`
+	Counting      *ebpf.VariableSpec `ebpf:"counting"`
 	GroupSubsys   *ebpf.VariableSpec `ebpf:"group_subsys"`
 	OnlyComm      *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
@@ -258,6 +260,7 @@ func (m *progMaps) Close() error {
 type progVariables struct {
 	BioSecond     *ebpf.Variable `ebpf:"bio_second"`
 	By            *ebpf.Variable `ebpf:"by"`
+	Counting      *ebpf.Variable `ebpf:"counting"`
 	GroupSubsys   *ebpf.Variable `ebpf:"group_subsys"`
 	OnlyComm      *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`
