@@ -33,7 +33,7 @@ func alertsSeen(a *agentRun) []alertSeen {
 // TestAlertsAreKept floods the agent with one alert, then asks for what is kept
 // as a person would, and silences the alert with what the command writes.
 func TestAlertsAreKept(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	const flood = 40
 	s := newStage(t)
 	a := start(t, runOptions{args: []string{"--scope", s.scope(), "--output", "json"}})

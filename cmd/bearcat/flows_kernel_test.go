@@ -85,7 +85,7 @@ func (a *agentRun) flow(what string, ok func(*flow) bool) flow {
 // TestRingAndCallOpenTheSameFile opens a file by a call and through io_uring,
 // each by a name of its own, and wants one path.
 func TestRingAndCallOpenTheSameFile(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	dir := t.TempDir()
 	for _, d := range []string{"real", "sub"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
@@ -171,7 +171,7 @@ func nameServer(t *testing.T, name string) string {
 // TestNamesOfConnections looks a name up with getent and connects by name, and
 // wants the query, the answer and the connection with that name.
 func TestNamesOfConnections(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	const name = "db.bearcat.example"
 	resolver := nameServer(t, name)
 	port, _ := listener(t)
@@ -233,7 +233,7 @@ func talk(t *testing.T, say string) (port int, heard chan string) {
 // TestPipesTellWhoFeedsWhom runs nc | sh | nc and follows the pipes from the
 // connection that feeds the shell to the one that it feeds.
 func TestPipesTellWhoFeedsWhom(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	in, _ := talk(t, "echo from the shell; exit\n")
 	out, heard := talk(t, "")
 	s := newStage(t)

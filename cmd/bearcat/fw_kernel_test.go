@@ -28,7 +28,7 @@ type fwNet struct {
 
 func newFwNet(t *testing.T) *fwNet {
 	t.Helper()
-	guest.AtEnds(t)
+	guest.Once(t)
 	if guest.Name() != "" {
 		guest.Modprobe(t, "veth")
 	}

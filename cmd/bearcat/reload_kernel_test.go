@@ -29,7 +29,7 @@ const openRule = `
 // TestRulesAreReloaded changes the rules of a running agent: ones that need hooks
 // which nothing needed before, broken ones, and fewer.
 func TestRulesAreReloaded(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	dir := t.TempDir()
 	rules, secret := filepath.Join(dir, "rules.yaml"), filepath.Join(dir, "secret")
 	put := func(text string) {

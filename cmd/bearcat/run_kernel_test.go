@@ -22,7 +22,7 @@ import (
 )
 
 func TestRunSeesExecsOfItsScopeAlone(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	s := newStage(t)
 	a := start(t, runOptions{args: []string{"--scope", s.scope(), "--events", "--output", "json"}})
 	outside := exec.Command("/bin/true", "outside")
@@ -57,7 +57,7 @@ func TestRunSeesExecsOfItsScopeAlone(t *testing.T) {
 }
 
 func TestRunAlertsWithinASecond(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	s := newStage(t)
 	helper, stamp := linked(t, "memfd-exec"), filepath.Join(t.TempDir(), "stamp")
 	a := start(t, runOptions{args: []string{"--scope", s.scope(), "--output", "json"}})
@@ -89,7 +89,7 @@ func TestRunAlertsWithinASecond(t *testing.T) {
 }
 
 func TestRunDrainsWhenTerminated(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	const n = 100
 	s := newStage(t)
 	a := start(t, runOptions{args: []string{"--scope", s.scope(), "--events", "--output", "json"}})
@@ -116,7 +116,7 @@ func TestRunDrainsWhenTerminated(t *testing.T) {
 }
 
 func TestRunEndsByItself(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	s := newStage(t)
 	a := start(t, runOptions{args: []string{"--scope", s.scope(), "--for", "1s"}})
 	begun := time.Now()
@@ -132,7 +132,7 @@ func TestRunEndsByItself(t *testing.T) {
 }
 
 func TestTwoAgentsAtOnce(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	s := newStage(t)
 	args := []string{"--scope", s.scope(), "--events", "--output", "json"}
 	first := start(t, runOptions{args: args})
@@ -157,7 +157,7 @@ func TestTwoAgentsAtOnce(t *testing.T) {
 }
 
 func TestStatusOfARunningAgent(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	s := newStage(t)
 	a := start(t, runOptions{args: []string{"--scope", s.scope(), "--events", "--output", "json"}})
 	s.do("/bin/true bearcat-test-mark")
@@ -196,7 +196,7 @@ func TestStatusOfARunningAgent(t *testing.T) {
 }
 
 func TestReaderGoesAway(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	s := newStage(t)
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -221,7 +221,7 @@ func TestReaderGoesAway(t *testing.T) {
 }
 
 func TestOutputFileIsPrivateAndRotated(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	defer syscall.Umask(syscall.Umask(0))
 	s := newStage(t)
 	path := filepath.Join(t.TempDir(), "events.jsonl")
@@ -263,7 +263,7 @@ func TestOutputFileIsPrivateAndRotated(t *testing.T) {
 }
 
 func TestFullOutputIsCountedAndSurvived(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -293,7 +293,7 @@ func TestFullOutputIsCountedAndSurvived(t *testing.T) {
 }
 
 func TestTerminalIsNotFooled(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	s := newStage(t)
 	helper := linked(t, "hostile-exec")
 	a := start(t, runOptions{args: []string{"--scope", s.scope(), "--events", "--chain"}})
@@ -331,7 +331,7 @@ func TestTerminalIsNotFooled(t *testing.T) {
 }
 
 func TestMetricsCanBeScraped(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	s := newStage(t)
 	addr := freePort(t)
 	a := start(t, runOptions{args: []string{"--scope", s.scope(), "--events", "--output", "json", "--metrics", addr}})
@@ -362,7 +362,7 @@ func TestMetricsCanBeScraped(t *testing.T) {
 // TestNothingIsLostSilently stops the agent until its smallest rings are full,
 // and wants each exec to be either written or told of as lost.
 func TestNothingIsLostSilently(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	const n = 150
 	s := newStage(t)
 	// On one processor, so that the records after the flood show its end.

@@ -13,6 +13,7 @@ import (
 // TestAgentScans hides a process while the agent runs and wants to be told once.
 func TestAgentScans(t *testing.T) {
 	guest.Require(t)
+	guest.Once(t)
 	a := start(t, runOptions{args: []string{"--output", "json"}, config: "scan:\n  interval: 2s\n"})
 	hidden := exec.Command("sleep", "1000")
 	if err := hidden.Start(); err != nil {

@@ -42,7 +42,7 @@ func shown(t *testing.T, args ...string) (out struct {
 // TestShowContainer puts a process with a child into a control group that is named after
 // a container, and asks for what is in it.
 func TestShowContainer(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	guest.Require(t)
 	mounts := kernel.CgroupMounts()
 	if len(mounts) == 0 || !mounts[0].V2 {

@@ -41,7 +41,7 @@ func blocks(t *testing.T, file string) (kinds []uint32, last string) {
 // TestTracePacketWritesAllForms follows datagrams in a namespace of their own, as text
 // for programs, as a capture and as a trace.
 func TestTracePacketWritesAllForms(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	ns := exec.Command("unshare", "--net", "sh", "-c", "ip link set lo up; echo up; read x; "+
 		`exec python3 -c 'import socket,time
 r=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); r.bind(("127.0.0.1",9310))
@@ -116,7 +116,7 @@ for i in range(600): s.sendto(b"x"*57,("127.0.0.1",9310)); r.recv(100); time.sle
 
 // TestTraceTaskAndIO follows a program that reads a file again and again.
 func TestTraceTaskAndIO(t *testing.T) {
-	guest.AtEnds(t)
+	guest.Once(t)
 	sh := exec.Command("sh", "-c", "while :; do read x < /etc/hostname; sleep 0.05; done")
 	if err := sh.Start(); err != nil {
 		t.Fatal(err)

@@ -193,7 +193,7 @@ func TestForgive(t *testing.T) {
 }
 
 func TestLongestFirst(t *testing.T) {
-	for want, names := range map[string][]string{"": {Native}, "5.10": {"5.10", Native}, "5.10 6.1": {"5.10", "6.1"}, "7.3 5.10 6.1 6.12": {Native, "5.10", "6.1", "6.12", "7.3"}} {
+	for want, names := range map[string][]string{"": {Native}, "5.10": {"5.10", Native}, "6.1 5.10": {"5.10", "6.1"}, "6.12 7.3 6.1 5.10": {Native, "5.10", "6.1", "6.12", "7.3"}} {
 		var columns []*Column
 		for _, n := range names {
 			columns = append(columns, &Column{Kernel: n})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bearcat-hids/bearcat/test/kernel"
+	"github.com/bearcat-hids/bearcat/test/kernel/guest"
 	"github.com/bearcat-hids/bearcat/test/kernel/spec"
 )
 
@@ -102,17 +103,24 @@ func (c *Config) runColumns(ctx context.Context, p *plan) ([]*Column, error) {
 	return columns, errors.Join(append(errs, ctx.Err())...)
 }
 
-// longestFirst is the order in which guests begin: the newest and the oldest have the
-// most tests (guest.AtEnds), and a long one that begins last would run alone.
+// longestFirst is the order in which guests begin: guest.Main has the most tests and the
+// newest kernel the slowest, and a long one that begins last would run alone.
 func longestFirst(columns []*Column) (order []int) {
 	for i, col := range columns {
 		if col.Kernel != Native {
 			order = append(order, i)
 		}
 	}
-	if n := len(order); n > 2 {
-		order = append([]int{order[n-1]}, order[:n-1]...)
-	}
+	slices.Reverse(order)
+	slices.SortStableFunc(order, func(a, b int) int {
+		first := func(i int) int {
+			if columns[i].Kernel == guest.Main {
+				return 0
+			}
+			return 1
+		}
+		return first(a) - first(b)
+	})
 	return order
 }
 
