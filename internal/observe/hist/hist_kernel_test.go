@@ -20,10 +20,8 @@ func gather(t *testing.T, kind string, by By, pid int, comm string, d time.Durat
 	t.Helper()
 	guest.NeedKernel(t)
 	k, _ := KindNamed(kind)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	time.AfterFunc(d, cancel)
-	r, err := Gather(ctx, Options{Kind: k, By: by, Pid: uint32(pid), Comm: comm})
+	// from when the programs are in place: loading them takes seconds in a guest
+	r, err := Gather(context.Background(), Options{Kind: k, By: by, Pid: uint32(pid), Comm: comm, For: d})
 	if err != nil {
 		t.Fatal(err)
 	}
