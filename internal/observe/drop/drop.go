@@ -249,7 +249,7 @@ func (r *Result) read(coll *ebpf.Collection, reasons map[uint32]string) error {
 	var c progDropCount
 	it := coll.Maps["drops"].Iterate()
 	for it.Next(&key, &c) {
-		row := Row{Packets: c.Packets, Bytes: c.Bytes, Place: symbols.Name(key.Location), Device: kernel.Text(key.Dev[:]), Proto: protocol(key.Family, key.Proto), Port: key.Port,
+		row := Row{Packets: c.Packets, Bytes: c.Bytes, Place: symbols.Name(key.Location), Device: kernel.Text(key.Dev[:]), Proto: Protocol(key.Family, key.Proto), Port: key.Port,
 			Pid: key.Tgid, Process: kernel.Text(key.Comm[:]), v6: key.Family == familyIPv6}
 		if reasons != nil {
 			if row.Reason = reasons[key.Reason]; row.Reason == "" {
@@ -285,8 +285,8 @@ func (r *Result) AddFirewall(by string, packets, bytes uint64) {
 
 const familyIPv6 = 0x86dd
 
-// protocol names what a packet was.
-func protocol(family uint16, proto uint8) string {
+// Protocol names what a packet was.
+func Protocol(family uint16, proto uint8) string {
 	switch family {
 	case 0x0800, familyIPv6:
 		switch proto {

@@ -19,7 +19,7 @@ func TestCounters(t *testing.T) {
 
 func TestProtocol(t *testing.T) {
 	for want, in := range map[string][2]uint16{"tcp": {0x0800, 6}, "icmpv6": {0x86dd, 58}, "arp": {0x0806, 0}, "ip 47": {0x0800, 47}, "0x88cc": {0x88cc, 0}, "none": {0, 0}} {
-		if got := protocol(in[0], uint8(in[1])); got != want {
+		if got := Protocol(in[0], uint8(in[1])); got != want {
 			t.Errorf("%v is %q, want %q", in, got, want)
 		}
 	}

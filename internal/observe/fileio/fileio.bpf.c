@@ -129,7 +129,6 @@ static __always_inline int tell_pages(struct call *c, u32 tid)
 	fill(n, number(c, tid), PAGES);
 	n->a = c->untold;
 	c->untold = 0;
-	c->told++;
 	give(n);
 	return 0;
 }
@@ -266,7 +265,6 @@ int bio_queued(u64 *ctx)
 	bio = (void *)key;
 	id = number(c, tid);
 	c->requests++;
-	c->told++;
 	bpf_map_update_elem(&asked, &key, &id, BPF_ANY);
 	return tell_disk(id, QUEUED, disk_of_bio(bio), BPF_CORE_READ(bio, bi_iter.bi_sector), BPF_CORE_READ(bio, bi_iter.bi_size), BPF_CORE_READ(bio, bi_opf));
 }
@@ -319,7 +317,6 @@ static __always_inline int tell_task(struct task_struct *t, u32 what, struct tas
 		what = OFF_CPU;
 	if (what == ASLEEP)
 		tell_pages(c, tid);
-	c->told++;
 	n = reserve(struct note);
 	if (!n)
 		return lost();

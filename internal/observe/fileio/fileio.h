@@ -68,7 +68,7 @@ struct call {
 	s32 fd;
 	u32 pages, untold;
 	u32 requests;
-	u32 told;
+	u32 pad;
 };
 
 struct totals {

@@ -67,7 +67,7 @@ type progCall struct {
 	Pages    uint32
 	Untold   uint32
 	Requests uint32
-	Told     uint32
+	Pad      uint32
 }
 
 type progEnded struct {

@@ -7,6 +7,7 @@ package function
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -265,7 +266,7 @@ func (t *Tracer) Run(ctx context.Context, each func(*Call) bool) error {
 // lines gives the calls of whole lines, and returns what is left.
 func (t *Tracer) lines(b []byte, each func(*Call) bool) (rest []byte, more bool) {
 	for {
-		i := strings.IndexByte(string(b), '\n')
+		i := bytes.IndexByte(b, '\n')
 		if i < 0 {
 			return b, true
 		}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/bearcat-hids/bearcat/internal/observe/drop"
 	"github.com/bearcat-hids/bearcat/internal/observe/waterfall"
 )
 
@@ -88,10 +89,8 @@ const (
 	familyIPv4 = 0x0800
 	familyIPv6 = 0x86dd
 	familyARP  = 0x0806
-	protoICMP  = 1
 	protoTCP   = 6
 	protoUDP   = 17
-	protoICMP6 = 58
 	protoSCTP  = 132
 )
 
@@ -121,7 +120,7 @@ func (l *Life) read(b []byte) {
 	default:
 		return
 	}
-	l.Proto = protoName(p)
+	l.Proto = drop.Protocol(l.family, p)
 	if (p == protoTCP || p == protoUDP || p == protoSCTP) && len(rest) >= 4 {
 		l.Sport, l.Dport = binary.BigEndian.Uint16(rest), binary.BigEndian.Uint16(rest[2:])
 	}
@@ -156,22 +155,6 @@ func behindIPv6(b []byte) (proto byte, rest []byte) {
 		return proto, nil
 	}
 	return proto, b[at:]
-}
-
-func protoName(p byte) string {
-	switch p {
-	case protoICMP:
-		return "icmp"
-	case protoTCP:
-		return "tcp"
-	case protoUDP:
-		return "udp"
-	case protoICMP6:
-		return "icmpv6"
-	case protoSCTP:
-		return "sctp"
-	}
-	return "ip " + itoa(uint64(p))
 }
 
 // payload is how many bytes of data a datagram or a segment has; -1 where that is not

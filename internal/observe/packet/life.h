@@ -157,7 +157,7 @@ static __always_inline u64 begin(void *ctx, struct sk_buff___bc *skb, u64 head, 
 	struct net_device___bc *dev = BPF_CORE_READ(skb, dev);
 	u32 zero = 0, net = dev ? net_of_device(dev) : 0;
 	struct header *h = bpf_map_lookup_elem(&headers, &zero);
-	struct life l = {.what = what, .sent = sent};
+	struct life l = {.what = what};
 	struct sock___bc *sk;
 	struct owner *o;
 	struct birth *b;

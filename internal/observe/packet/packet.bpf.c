@@ -77,30 +77,8 @@ struct Qdisc___bc {
 	struct qdisc_skb_head___bc q;
 } __attribute__((preserve_access_index));
 
-SEC("tp_btf/qdisc_enqueue")
-int BPF_PROG(qdisc_in, struct Qdisc___bc *q, void *txq, void *packet)
-{
-	u64 head = head_of(packet);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
-	struct now *now = now_here();
-	struct note *n;
-	u64 id;
-
-	if (!l || !now)
-		return 0;
-	id = go_on(l, head, QDISC_IN, 0);
-	n = reserve(struct note);
-	if (!n)
-		return lost();
-	fill(n, id, QDISC_IN, 0, now);
-	n->a = BPF_CORE_READ(q, q.qlen);
-	BPF_CORE_READ_INTO(&n->device, q, ops, id);
-	give(n);
-	return 0;
-}
-
-SEC("tp_btf/qdisc_dequeue")
-int BPF_PROG(qdisc_out, struct Qdisc___bc *q, void *txq, int packets, void *packet)
+/* a is how many packets the queue holds. */
+static __always_inline int queue(struct Qdisc___bc *q, void *packet, u16 what)
 {
 	struct now *now = now_here();
 	struct life *l;
@@ -113,15 +91,27 @@ int BPF_PROG(qdisc_out, struct Qdisc___bc *q, void *txq, int packets, void *pack
 	l = bpf_map_lookup_elem(&lives, &head);
 	if (!l)
 		return 0;
-	id = go_on(l, head, QDISC_OUT, 0);
+	id = go_on(l, head, what, 0);
 	n = reserve(struct note);
 	if (!n)
 		return lost();
-	fill(n, id, QDISC_OUT, 0, now);
+	fill(n, id, what, 0, now);
 	n->a = BPF_CORE_READ(q, q.qlen);
 	BPF_CORE_READ_INTO(&n->device, q, ops, id);
 	give(n);
 	return 0;
+}
+
+SEC("tp_btf/qdisc_enqueue")
+int BPF_PROG(qdisc_in, struct Qdisc___bc *q, void *txq, void *packet)
+{
+	return queue(q, packet, QDISC_IN);
+}
+
+SEC("tp_btf/qdisc_dequeue")
+int BPF_PROG(qdisc_out, struct Qdisc___bc *q, void *txq, int packets, void *packet)
+{
+	return queue(q, packet, QDISC_OUT);
 }
 
 SEC("tp_btf/net_dev_start_xmit")

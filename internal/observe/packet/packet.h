@@ -101,7 +101,7 @@ struct life {
 	u64 id;
 	u64 seen; /* when */
 	u32 what; /* the last of the order above */
-	u32 sent;
+	u32 pad;
 };
 
 struct call {

@@ -82,7 +82,7 @@ type progLife struct {
 	Id   uint64
 	Seen uint64
 	What uint32
-	Sent uint32
+	Pad  uint32
 }
 
 type progNote struct {
