@@ -5,6 +5,7 @@
 #include "filter.h"
 #include "notes.h"
 #include "owner.h"
+#include "rate.h"
 #include <bpf/bpf_endian.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -56,13 +57,9 @@ struct connection {
 
 struct totals {
 	u64 connections;
-	u64 sampled; /* left out: more a second than are followed */
 	u64 full;    /* left out: no room */
-	u64 begun;   /* this second */
-	u64 second;
 };
 
-const volatile u32 most = 1000; /* connections a second */
 
 struct totals total; /* of what was told and left out */
 
@@ -135,20 +132,6 @@ static __always_inline void describe(struct header *h, struct sock_common___ends
 	__builtin_memcpy(&h->l4[0], &port, 2);
 	port = BPF_CORE_READ(c, skc_dport);
 	__builtin_memcpy(&h->l4[2], &port, 2);
-}
-
-/* Whether one more may begin this second. Several processors may count one less: it is a
- * limit and no account. */
-static __always_inline bool admitted(u64 at)
-{
-	if (at - total.second > 1000000000ULL) {
-		total.second = at;
-		total.begun = 0;
-	}
-	if (total.begun++ < most)
-		return true;
-	__sync_fetch_and_add(&total.sampled, 1);
-	return false;
 }
 
 static __always_inline void ends(struct note *n, struct sock_common___ends *c)

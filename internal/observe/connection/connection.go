@@ -110,6 +110,10 @@ func (t *Tracer) Totals() (Totals, error) {
 	if err := t.Coll.Variables["total"].Get(&n); err != nil {
 		return Totals{}, fmt.Errorf("reading how many connections were followed: %w", err)
 	}
+	sampled, err := t.Sampled()
+	if err != nil {
+		return Totals{}, err
+	}
 	cost, err := t.Cost()
-	return Totals{n.Connections, n.Sampled, n.Full, cost}, err
+	return Totals{n.Connections, sampled, n.Full, cost}, err
 }

@@ -67,10 +67,7 @@ type progOwner struct {
 type progTotals struct {
 	_           structs.HostLayout
 	Connections uint64
-	Sampled     uint64
 	Full        uint64
-	Begun       uint64
-	Second      uint64
 }
 
 type progWhat uint32
@@ -100,6 +97,9 @@ const (
 	progVarMost           = "most"
 	progVarNotesLost      = "notes_lost"
 	progVarOnlyNet        = "only_net"
+	progVarRateBegun      = "rate_begun"
+	progVarRateSecond     = "rate_second"
+	progVarSampled        = "sampled"
 	progVarTotal          = "total"
 	progVarUnusedHeader   = "unused_header"
 	progVarUnusedNote     = "unused_note"
@@ -173,6 +173,9 @@ type progVariableSpecs struct {
 	Most         *ebpf.VariableSpec `ebpf:"most"`
 	NotesLost    *ebpf.VariableSpec `ebpf:"notes_lost"`
 	OnlyNet      *ebpf.VariableSpec `ebpf:"only_net"`
+	RateBegun    *ebpf.VariableSpec `ebpf:"rate_begun"`
+	RateSecond   *ebpf.VariableSpec `ebpf:"rate_second"`
+	Sampled      *ebpf.VariableSpec `ebpf:"sampled"`
 	Total        *ebpf.VariableSpec `ebpf:"total"`
 	UnusedHeader *ebpf.VariableSpec `ebpf:"unused_header"`
 	UnusedNote   *ebpf.VariableSpec `ebpf:"unused_note"`
@@ -221,6 +224,9 @@ type progVariables struct {
 	Most         *ebpf.Variable `ebpf:"most"`
 	NotesLost    *ebpf.Variable `ebpf:"notes_lost"`
 	OnlyNet      *ebpf.Variable `ebpf:"only_net"`
+	RateBegun    *ebpf.Variable `ebpf:"rate_begun"`
+	RateSecond   *ebpf.Variable `ebpf:"rate_second"`
+	Sampled      *ebpf.Variable `ebpf:"sampled"`
 	Total        *ebpf.Variable `ebpf:"total"`
 	UnusedHeader *ebpf.Variable `ebpf:"unused_header"`
 	UnusedNote   *ebpf.Variable `ebpf:"unused_note"`

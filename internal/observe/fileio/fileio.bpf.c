@@ -133,20 +133,6 @@ static __always_inline int tell_pages(struct call *c, u32 tid)
 	return 0;
 }
 
-/* Whether one more call may be told this second. Several processors may count one less:
- * it is a limit and no account. */
-static __always_inline bool admitted(u64 at)
-{
-	if (at - total.second > SECOND) {
-		total.second = at;
-		total.begun = 0;
-	}
-	if (total.begun++ < most)
-		return true;
-	__sync_fetch_and_add(&total.sampled, 1);
-	return false;
-}
-
 static __always_inline void describe(struct ended *e, u64 file)
 {
 	struct super_block___bc *sb = (void *)BPF_CORE_READ((struct file *)file, f_inode, i_sb);

@@ -112,6 +112,10 @@ func (t *Tracer) Totals() (Totals, error) {
 	if err := t.Coll.Variables["total"].Get(&n); err != nil {
 		return Totals{}, fmt.Errorf("reading how many calls there were: %w", err)
 	}
+	sampled, err := t.Sampled()
+	if err != nil {
+		return Totals{}, err
+	}
 	cost, err := t.Cost()
-	return Totals{n.Calls, n.Sampled, n.Full, cost}, err
+	return Totals{n.Calls, sampled, n.Full, cost}, err
 }

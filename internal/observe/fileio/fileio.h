@@ -7,6 +7,7 @@
 #include "chosen.h"
 #include "notes.h"
 #include "path.h"
+#include "rate.h"
 #include "runnable.h"
 #include <bpf/bpf_tracing.h>
 
@@ -14,7 +15,6 @@
 #define REQUESTS 16384
 #define BIOS 16 /* of one request, so many are looked at */
 #define PATH 512
-#define SECOND 1000000000ULL
 
 enum what {
 	CALL_ENDS = 1,
@@ -73,15 +73,10 @@ struct call {
 
 struct totals {
 	u64 calls;
-	u64 sampled; /* calls left out: more a second than are told */
 	u64 full;    /* calls and requests for which there was no room */
-	u64 begun;   /* this second */
-	u64 second;
-	u64 last;
 };
 
 const volatile u64 slower = 0; /* only calls that took at least so many ns are told */
-const volatile u32 most = 1000; /* a second */
 
 struct totals total; /* of what was told and left out */
 

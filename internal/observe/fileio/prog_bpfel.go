@@ -104,13 +104,9 @@ type progNote struct {
 }
 
 type progTotals struct {
-	_       structs.HostLayout
-	Calls   uint64
-	Sampled uint64
-	Full    uint64
-	Begun   uint64
-	Second  uint64
-	Last    uint64
+	_     structs.HostLayout
+	Calls uint64
+	Full  uint64
 }
 
 type progWhat uint32
@@ -154,7 +150,10 @@ const (
 	progVarOnlyCommLen      = "only_comm_len"
 	progVarOnlyTgid         = "only_tgid"
 	progVarOwn              = "own"
+	progVarRateBegun        = "rate_begun"
+	progVarRateSecond       = "rate_second"
 	progVarRequestSecond    = "request_second"
+	progVarSampled          = "sampled"
 	progVarScopeCgroup      = "scope_cgroup"
 	progVarScopeKind        = "scope_kind"
 	progVarScopeSubsys      = "scope_subsys"
@@ -241,7 +240,10 @@ type progVariableSpecs struct {
 	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
 	OnlyTgid      *ebpf.VariableSpec `ebpf:"only_tgid"`
 	Own           *ebpf.VariableSpec `ebpf:"own"`
+	RateBegun     *ebpf.VariableSpec `ebpf:"rate_begun"`
+	RateSecond    *ebpf.VariableSpec `ebpf:"rate_second"`
 	RequestSecond *ebpf.VariableSpec `ebpf:"request_second"`
+	Sampled       *ebpf.VariableSpec `ebpf:"sampled"`
 	ScopeCgroup   *ebpf.VariableSpec `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.VariableSpec `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.VariableSpec `ebpf:"scope_subsys"`
@@ -303,7 +305,10 @@ type progVariables struct {
 	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`
 	OnlyTgid      *ebpf.Variable `ebpf:"only_tgid"`
 	Own           *ebpf.Variable `ebpf:"own"`
+	RateBegun     *ebpf.Variable `ebpf:"rate_begun"`
+	RateSecond    *ebpf.Variable `ebpf:"rate_second"`
 	RequestSecond *ebpf.Variable `ebpf:"request_second"`
+	Sampled       *ebpf.Variable `ebpf:"sampled"`
 	ScopeCgroup   *ebpf.Variable `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.Variable `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.Variable `ebpf:"scope_subsys"`

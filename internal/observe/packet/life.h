@@ -99,19 +99,6 @@ static __always_inline bool read_header(struct header *h, struct sk_buff___bc *s
 	return true;
 }
 
-/* Whether one more life may begin this second. */
-static __always_inline bool admitted(u64 at)
-{
-	if (at - total.second > SECOND) {
-		total.second = at;
-		total.begun = 0;
-	}
-	if (total.begun++ < most) /* several processors may count one less: it is a limit and no account */
-		return true;
-	__sync_fetch_and_add(&total.sampled, 1);
-	return false;
-}
-
 static __always_inline void how_it_came(struct birth *b, struct now *now, u64 head, bool sent)
 {
 	struct gro *g = &now->gro[(head >> 8) % GRO_SLOTS];

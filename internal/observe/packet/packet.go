@@ -224,6 +224,10 @@ func (t *Tracer) Totals() (Totals, error) {
 	if err := t.Coll.Variables["total"].Get(&n); err != nil {
 		return Totals{}, fmt.Errorf("reading how many packets were followed: %w", err)
 	}
+	sampled, err := t.Sampled()
+	if err != nil {
+		return Totals{}, err
+	}
 	cost, err := t.Cost()
-	return Totals{n.Lives, n.Sampled, n.Full, cost}, err
+	return Totals{n.Lives, sampled, n.Full, cost}, err
 }

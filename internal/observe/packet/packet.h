@@ -13,6 +13,7 @@
 #include "filter.h"
 #include "notes.h"
 #include "owner.h"
+#include "rate.h"
 #include "slices.h"
 
 #define LIVES 8192
@@ -22,7 +23,6 @@
 #define GRO_SLOTS 64
 #define WAKES 4 /* as many readers are followed for one packet */
 #define SWITCHES 16 /* of a reader are told for one packet */
-#define SECOND 1000000000ULL
 
 /* What happens to a packet, in about the order in which it does. */
 enum what {
@@ -142,10 +142,7 @@ struct now {
 
 struct totals {
 	u64 lives;
-	u64 sampled; /* lives left out: more a second than are followed */
 	u64 full;    /* lives left out: no room */
-	u64 begun;   /* this second */
-	u64 second;
 };
 
 /* A thread that is to read a packet. */
@@ -156,7 +153,6 @@ struct woken {
 	u32 pad;
 };
 
-const volatile u32 most = 1000; /* lives a second */
 const volatile u8 has_ready = 0; /* 6.3 brought sk_data_ready */
 const volatile u8 directed = 0; /* the filter asks whether a packet comes in or goes out */
 const volatile u8 drop_reason = 0;

@@ -154,12 +154,9 @@ type progOwner struct {
 }
 
 type progTotals struct {
-	_       structs.HostLayout
-	Lives   uint64
-	Sampled uint64
-	Full    uint64
-	Begun   uint64
-	Second  uint64
+	_     structs.HostLayout
+	Lives uint64
+	Full  uint64
 }
 
 type progWhat uint32
@@ -241,6 +238,9 @@ const (
 	progVarMost            = "most"
 	progVarNotesLost       = "notes_lost"
 	progVarOnlyNet         = "only_net"
+	progVarRateBegun       = "rate_begun"
+	progVarRateSecond      = "rate_second"
+	progVarSampled         = "sampled"
 	progVarTotal           = "total"
 	progVarUnusedBirth     = "unused_birth"
 	progVarUnusedHeader    = "unused_header"
@@ -346,6 +346,9 @@ type progVariableSpecs struct {
 	Most         *ebpf.VariableSpec `ebpf:"most"`
 	NotesLost    *ebpf.VariableSpec `ebpf:"notes_lost"`
 	OnlyNet      *ebpf.VariableSpec `ebpf:"only_net"`
+	RateBegun    *ebpf.VariableSpec `ebpf:"rate_begun"`
+	RateSecond   *ebpf.VariableSpec `ebpf:"rate_second"`
+	Sampled      *ebpf.VariableSpec `ebpf:"sampled"`
 	Total        *ebpf.VariableSpec `ebpf:"total"`
 	UnusedBirth  *ebpf.VariableSpec `ebpf:"unused_birth"`
 	UnusedHeader *ebpf.VariableSpec `ebpf:"unused_header"`
@@ -410,6 +413,9 @@ type progVariables struct {
 	Most         *ebpf.Variable `ebpf:"most"`
 	NotesLost    *ebpf.Variable `ebpf:"notes_lost"`
 	OnlyNet      *ebpf.Variable `ebpf:"only_net"`
+	RateBegun    *ebpf.Variable `ebpf:"rate_begun"`
+	RateSecond   *ebpf.Variable `ebpf:"rate_second"`
+	Sampled      *ebpf.Variable `ebpf:"sampled"`
 	Total        *ebpf.Variable `ebpf:"total"`
 	UnusedBirth  *ebpf.Variable `ebpf:"unused_birth"`
 	UnusedHeader *ebpf.Variable `ebpf:"unused_header"`

@@ -185,6 +185,14 @@ func (t *Tracer) Cost() (Cost, error) {
 	return c, nil
 }
 
+// Sampled is how many things were left out by their rate (bpf/include/rate.h).
+func (t *Tracer) Sampled() (n uint64, err error) {
+	if err := t.Coll.Variables["sampled"].Get(&n); err != nil {
+		return 0, fmt.Errorf("reading how many %s were left out: %w", t.what, err)
+	}
+	return n, nil
+}
+
 // Close detaches and unloads the programs.
 func (t *Tracer) Close() {
 	for _, l := range t.links {
