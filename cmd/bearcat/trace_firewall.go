@@ -93,10 +93,15 @@ func (s *firewallStage) put(l *packet.Life) {
 	if i < 0 {
 		return
 	}
-	if v.Drop && l.Drop == nil && i == len(l.Stages)-1 {
-		// the kernel may copy a packet for a program in generic mode: then no more is
-		// seen of this one
+	if v.Drop && l.Drop == nil && l.End == "taken" {
+		// In generic mode the kernel may hand the program a copy: then this one is
+		// taken after the protocols have seen it, or nothing more is seen of it.
 		l.End, l.Drop = "dropped", &packet.Drop{Reason: "FIREWALL", Place: "bearcat fw", Advice: "bearcat fw explain"}
+		for j := range l.Stages {
+			if l.Stages[j].Name == "taken" {
+				l.Stages[j].Name, l.Stages[j].Detail = "dropped", "as a copy for the firewall"
+			}
+		}
 	}
 	stage := waterfall.Stage{Name: "firewall", CPU: l.Stages[i].CPU, Detail: detail, Source: "the policy"}
 	if i > 0 {

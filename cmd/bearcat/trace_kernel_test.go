@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -140,43 +141,50 @@ func TestTraceTaskAndIO(t *testing.T) {
 }
 
 // TestTraceSaysWhatTheFirewallDoes sends to a port that the firewall drops, and to one
-// that it does not.
+// that it does not, until both have been told of.
 func TestTraceSaysWhatTheFirewallDoes(t *testing.T) {
 	n := newFwNet(t)
 	n.listen(9000, 9001)
 	n.fw("attach", "fws", "--mode", "generic")
 	n.apply("rules: [{name: no-9001, action: drop, match: {protocol: tcp, dport: 9001}}]")
-	cmd := exec.Command("ip", append([]string{"netns", "exec", n.server, "bearcat", "trace", "packet", "--for", "4s", "--json", "inbound", "and", "tcp", "dst", "portrange", "9000-9001"}, n.flags[:4]...)...)
-	var said, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &errs
+	cmd := exec.Command("ip", append([]string{"netns", "exec", n.server, "bearcat", "trace", "packet", "--for", patience.String(), "--json", "inbound", "and", "tcp", "dst", "portrange", "9000-9001"}, n.flags[:4]...)...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	stop := make(chan bool)
+	read := make(chan map[uint16]string)
 	go func() {
-		defer close(stop)
+		details := map[uint16]string{}
+		lives := json.NewDecoder(said)
+		for len(details) < 2 {
+			var l packet.Life
+			if err := lives.Decode(&l); err != nil {
+				break
+			}
+			if s, ok := l.Stage("firewall"); ok && l.Flags == "S" {
+				details[l.Dport] = l.End + ": " + s.Detail
+			}
+		}
+		_ = cmd.Process.Signal(os.Interrupt)
+		_, _ = io.Copy(io.Discard, said)
 		_ = cmd.Wait()
+		read <- details
 	}()
-	for again := true; again; {
+	for {
 		n.want("a port that nothing drops", v4a, true)
 		n.want("a dropped port", v4b, false)
 		select {
-		case <-stop:
-			again = false
+		case details := <-read:
+			if !strings.Contains(details[9000], "passes") || !strings.Contains(details[9001], "dropped: drops") || !strings.Contains(details[9001], "rule no-9001") {
+				t.Errorf("the firewall's stages are %v: %s", details, errs.String())
+			}
+			return
 		default:
 		}
-	}
-	details := map[uint16]string{}
-	for _, line := range strings.Split(strings.TrimSpace(said.String()), "\n") {
-		var l packet.Life
-		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			t.Fatalf("%v: %s %s", err, line, errs.String())
-		}
-		if s, ok := l.Stage("firewall"); ok && l.Flags == "S" {
-			details[l.Dport] = l.End + ": " + s.Detail
-		}
-	}
-	if !strings.Contains(details[9000], "passes") || !strings.Contains(details[9001], "dropped: drops") || !strings.Contains(details[9001], "rule no-9001") {
-		t.Errorf("the firewall's stages are %v: %s", details, errs.String())
 	}
 }
