@@ -173,7 +173,7 @@ func (a *Agent) newCalls(w call.Want) (*call.Sensor, error) {
 		return nil, err
 	}
 	return call.New(a.transport, call.Options{Scope: scope, ScopeMap: a.sensor.ScopeMap(), Types: w.Types, Opens: w.Opens, Paths: w.Paths,
-		StdioDups: w.StdioDups, RelayAccepts: w.RelayAccepts})
+		Connects: w.Connects, Sockets: w.Sockets, StdioDups: w.StdioDups, RelayAccepts: w.RelayAccepts})
 }
 
 // running are the sensors there are now.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -159,16 +160,20 @@ const (
 	canaryMissing = "/dev/bearcat-canary"
 )
 
-// CanaryMain is the canary's life: opens that read, write and fail, and a
-// connect that nobody answers. It needs no right and changes nothing.
+// canaryPeer is what the canary connects to: the own host's port for what is thrown
+// away. A datagram socket sends nothing for that.
+var canaryPeer = netip.MustParseAddrPort("127.0.0.1:9")
+
+// CanaryMain is the canary's life: opens that read, write and fail, and a connect
+// by which nothing is sent. It needs no right and changes nothing.
 func CanaryMain() {
 	for flags, path := range map[int]string{unix.O_RDONLY: canaryFile, unix.O_WRONLY: canaryFile, unix.O_RDONLY | unix.O_CLOEXEC: canaryMissing} {
 		if fd, err := unix.Open(path, flags, 0); err == nil {
 			_ = unix.Close(fd)
 		}
 	}
-	if fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
-		_ = unix.Connect(fd, &unix.SockaddrUnix{Name: "@bearcat-canary-nobody-is-there"})
+	if fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
+		_ = unix.Connect(fd, &unix.SockaddrInet4{Addr: canaryPeer.Addr().As4(), Port: int(canaryPeer.Port())})
 		_ = unix.Close(fd)
 	}
 }

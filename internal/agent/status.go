@@ -124,10 +124,11 @@ func (a *Agent) tableStatus() status.Table {
 }
 
 func (a *Agent) ringStatus() []status.Ring {
-	var lost [event.NumClasses]uint64
+	var lost, left [event.NumClasses]uint64
 	if counts, err := a.streams(); err == nil {
 		for _, c := range counts {
 			lost[c.Class] += c.Lost
+			left[c.Class] += c.Filtered
 		}
 	}
 	var out []status.Ring
@@ -135,7 +136,7 @@ func (a *Agent) ringStatus() []status.Ring {
 		st := a.transport.Stats(c)
 		out = append(out, status.Ring{
 			Class: c.String(), Size: uint64(a.transport.Size(c)), Received: st.Received, LostInKernel: lost[c],
-			Gaps: a.pipe.count.gaps[c].Load(), LostCounted: a.pipe.count.lost[c].Load(),
+			Gaps: a.pipe.count.gaps[c].Load(), LostCounted: a.pipe.count.lost[c].Load(), LeftOut: left[c],
 		})
 	}
 	return out

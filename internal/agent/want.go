@@ -14,8 +14,8 @@ import (
 // match, and what an output writes. Nobody asks for more, and what nobody asks
 // for is not attached. No types mean that no calls are wanted.
 func (a *Agent) want(set *rule.Set) call.Want {
-	return call.Want{Types: a.wantTypes(set), Opens: a.wantOpens(set), Paths: a.wantPaths(set),
-		StdioDups: a.onlyShells(set, event.Dup), RelayAccepts: a.onlyShells(set, event.Accept)}
+	return call.Want{Types: a.wantTypes(set), Opens: a.wantOpens(set), Paths: a.wantPaths(set), Connects: a.wantConnects(set),
+		Sockets: a.wantSockets(set), StdioDups: a.onlyShells(set, event.Dup), RelayAccepts: a.onlyShells(set, event.Accept)}
 }
 
 // followsShells reports whether a rule asks what shells lead to.
@@ -68,6 +68,27 @@ func (a *Agent) wantPaths(set *rule.Set) map[call.Opens]*event.PathFilter {
 		}
 	}
 	return paths
+}
+
+// wantConnects are the addresses that connects are wanted to: those that rules can be
+// about, and the canary's. Who follows shells needs one of each process and address.
+func (a *Agent) wantConnects(set *rule.Set) *event.ConnectFilter {
+	if a.written(event.Connect) {
+		return nil
+	}
+	f := set.Connects()
+	if followsShells(set) {
+		f.AtLeast(event.ConnectOnce)
+	}
+	f.Want(canaryPeer.Addr(), canaryPeer.Port(), event.ConnectOnce)
+	return f
+}
+
+func (a *Agent) wantSockets(set *rule.Set) *event.SocketFilter {
+	if a.written(event.MakeSocket) {
+		return nil
+	}
+	return set.Sockets()
 }
 
 // wantOpens are the kinds of opens that somebody asks for.

@@ -48,6 +48,24 @@ type Call struct {
 // Failed reports whether the call returned an error.
 func (c *Call) Failed() bool { return c.Ret < 0 && c.Ret >= -4095 }
 
+// InProgress is what a connect returns that goes on in the background (-EINPROGRESS).
+const InProgress = -115
+
+// Peer is the other end of a connect: of one that succeeded or goes on what the socket
+// has, since the caller's memory may say something else by now, or a program of the
+// kernel may have sent it elsewhere; of another the address that was passed.
+func (c *Call) Peer() (addr string, port uint16) {
+	var s Socket
+	if c.FD != nil && c.FD.Sock != nil {
+		s = *c.FD.Sock
+	}
+	made := s.RemotePort != 0 && (!c.Failed() || c.Ret == InProgress)
+	if a := c.Addr; a != nil && !made && (a.Remote != "" || a.RemotePort != 0) {
+		return a.Remote, a.RemotePort
+	}
+	return s.Remote, s.RemotePort
+}
+
 // FileRef is a file as a call names it.
 type FileRef struct {
 	// Raw is the path as the caller passed it; RawCut is true where it was

@@ -300,7 +300,9 @@ func endsOf(ev *Event) (ends, bool) {
 		switch {
 		case typ == Bind && e.local.text == "" && e.local.port == 0:
 			e.local = end{a.Remote, a.RemotePort}
-		case typ != Bind && (e.remote.text == "" || typ == Send || typ == Connect):
+		case typ == Connect:
+			e.remote.text, e.remote.port = c.Peer()
+		case typ != Bind && (e.remote.text == "" || typ == Send):
 			if a.Remote != "" || a.RemotePort != 0 {
 				e.remote = end{a.Remote, a.RemotePort}
 			}

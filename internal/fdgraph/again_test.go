@@ -67,3 +67,24 @@ func TestRedirectionsAskAgainAfterGain(t *testing.T) {
 	w.dupTo(sh, 0, aFifo(a))
 	w.want("dash[101] <-fifo- socat[102] <-tcp- 203.0.113.1:7777", false)
 }
+
+// Of connects that a process repeats only the first is told: a relay that keeps the
+// second one is found by asking the kernel.
+func TestRepeatedConnectOfARelay(t *testing.T) {
+	w := newWorld(t).ask()
+	relay := w.start(nil, "/usr/bin/socat", null, null)
+	w.fds[relay.Pid] = nil
+	w.connect(relay, 7777)
+	second := w.inode() // made within a second of the first, which is closed
+	w.boot += 2 * fresh
+	in, out := w.pipe(relay), w.pipe(relay)
+	w.fds[relay.Pid] = []FD{{Num: 3, Inode: in, Pipe: true, Write: true}, {Num: 4, Inode: out, Pipe: true, Read: true}, {Num: 5, Inode: second, Socket: true}}
+	w.inet[second] = Conn{Inode: second, Remote: "203.0.113.1", Port: 7777, Proto: "tcp"}
+	sh := w.fork(relay)
+	w.fds[sh.Pid] = []FD{{Num: 0, Inode: in, Pipe: true, Read: true}, {Num: 1, Inode: out, Pipe: true, Write: true}}
+	w.exec(sh, "/usr/bin/dash", aPipe(in), aPipe(out))
+	w.want("dash[102] <-pipe-> socat[101] <-tcp-> 203.0.113.1:7777", true)
+	if s := w.told[len(w.told)-1]; s.In.Inbound || !s.Confirmed {
+		t.Errorf("inbound %v, confirmed %v, want a connection that was made", s.In.Inbound, s.Confirmed)
+	}
+}

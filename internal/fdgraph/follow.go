@@ -2,9 +2,6 @@ package fdgraph
 
 import "github.com/bearcat-hids/bearcat/internal/event"
 
-// inProgress is what a connect returns that goes on in the background.
-const inProgress = -115
-
 // Bits of open(2)'s flags.
 const (
 	accessMask = 3
@@ -257,7 +254,7 @@ func (g *Graph) addSock(h *holder, s sock) {
 // call learns from a system call.
 func (g *Graph) call(ev *event.Event) {
 	c := ev.Call
-	if c.FD == nil || c.Failed() && !(ev.Type == event.Connect && c.Ret == inProgress) {
+	if c.FD == nil || c.Failed() && !(ev.Type == event.Connect && c.Ret == event.InProgress) {
 		return
 	}
 	switch ev.Type {
@@ -294,8 +291,8 @@ func (g *Graph) connected(ev *event.Event, c *event.Call) {
 		return
 	}
 	x := sockOf(c.FD.Inode(), s, ev.Type == event.Accept)
-	if a := c.Addr; ev.Type == event.Connect && a != nil && a.Remote != "" {
-		x.remote, x.port = a.Remote, a.RemotePort
+	if ev.Type == event.Connect {
+		x.remote, x.port = c.Peer()
 	}
 	h := g.at(ev.Proc)
 	x.at = ev.Boot

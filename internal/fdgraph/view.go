@@ -123,12 +123,15 @@ func (s *search) ask(h *holder) *view {
 			v.socks, s.unsure = append(v.socks, c), true
 		}
 	}
-	if unknown && (h.listens || h.unsure) {
+	// Of connects that a process repeats only the first may be told
+	// (event.ConnectOnce).
+	if unknown && (h.listens || h.unsure || len(h.socks) > 0) {
 		all := s.probe.Inet(h.key.Pid)
 		for _, fd := range fds {
 			if c, ok := all[fd.Inode]; ok && fd.Socket && !slices.ContainsFunc(v.socks, func(x sock) bool { return x.inode == c.Inode }) {
-				// a connect would have been seen; the listener may be closed by now
-				inbound := c.Inbound || h.listens && !h.unsure
+				// a connect elsewhere would have been seen; the listener may be closed by now
+				repeats := slices.ContainsFunc(h.socks, func(x sock) bool { return !x.inbound && x.remote == c.Remote && x.port == c.Port })
+				inbound := !repeats && (c.Inbound || h.listens && !h.unsure)
 				v.socks = append(v.socks, sock{inode: c.Inode, remote: c.Remote, port: c.Port, proto: c.Proto, inbound: inbound})
 			}
 		}

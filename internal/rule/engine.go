@@ -44,7 +44,9 @@ func NewEngine(set *Set, mode Matching) *Engine {
 	e := &Engine{set: set, mode: mode, programs: newPrograms()}
 	e.matched = e.alertOf
 	for _, c := range set.correlations {
-		e.correlators = append(e.correlators, correlate.New(c.spec))
+		spec := *c.spec
+		spec.Timespan += c.slack()
+		e.correlators = append(e.correlators, correlate.New(&spec))
 	}
 	e.ctx.memo = make([]memoSlot, set.memos)
 	e.ctx.texts = make([]textSlot, len(set.slots.texts))

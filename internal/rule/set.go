@@ -48,6 +48,10 @@ type Set struct {
 	paths   [numOpenKinds]event.PathFilter
 	anyPath [numOpenKinds]bool
 	plain   event.TypeSet // types that rules look at also without a shell
+	// connects are the conditions of live rules on connects, sockets those on sockets
+	// that are made.
+	connects []connectRule
+	sockets  []*node
 
 	// correlations are the live ones; feeds has for each rule where its matches go,
 	// and silent those that tell nothing by themselves.
@@ -227,8 +231,13 @@ func (s *Set) compileType(t event.Type, lives []liveness) {
 			if r.src.Enabled {
 				rules, roots = append(rules, r), append(roots, n)
 				s.notePlain(t, n)
-				if t == event.Open {
+				switch t {
+				case event.Open:
 					s.noteOpens(n)
+				case event.Connect:
+					s.connects = append(s.connects, connectRule{r, n})
+				case event.MakeSocket:
+					s.sockets = append(s.sockets, n)
 				}
 			}
 		}

@@ -106,6 +106,8 @@ type Ring struct {
 	LostInKernel uint64 `json:"lost_in_kernel"`
 	Gaps         uint64 `json:"gaps"`
 	LostCounted  uint64 `json:"lost_counted"`
+	// LeftOut is how much the kernel's programs looked at that nobody asks for.
+	LeftOut uint64 `json:"left_out"`
 }
 
 // Stage is a part of the pipeline.

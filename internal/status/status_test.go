@@ -24,7 +24,7 @@ func sample() Status {
 			{Event: "exec", Hook: "tp_btf/sched_process_exec", Attached: true, Runs: &runs},
 			{Event: "comm", Hook: "task_rename", Note: "no such tracepoint\x1b[2J"},
 		},
-		Rings:    []Ring{{Class: "critical", Size: 8 << 20, Received: 1000, LostInKernel: 2, Gaps: 1, LostCounted: 2}},
+		Rings:    []Ring{{Class: "critical", Size: 8 << 20, Received: 1000, LostInKernel: 2, Gaps: 1, LostCounted: 2, LeftOut: 7}},
 		Stages:   []Stage{{Name: "decode", In: 1000, Out: 999, Dropped: 1}},
 		Table:    Table{Processes: 300, Alive: 200, Limit: 131072, Bytes: 2048, Evicted: 1, Unknown: 2, Resyncs: 1},
 		Rules:    Rules{Live: 20, Waiting: 3, Disabled: 1, Matched: 9, ByRule: map[string]uint64{"Shell": 2, "Miner": 7, "None": 0}, Reloads: 4, Refused: 2},
@@ -46,8 +46,8 @@ EVENT  HOOK                       ATTACHED  LAST EVENT  RUNS  MISSED  NOTE
 exec   tp_btf/sched_process_exec  yes       never       12    -
 comm   task_rename                no        never       -     -       no such tracepoint\x1b[2J
 
-RING      SIZE    RECEIVED  LOST IN KERNEL  GAPS  LOST COUNTED
-critical  8.0MiB  1000      2               1     2
+RING      SIZE    RECEIVED  LOST IN KERNEL  GAPS  LOST COUNTED  LEFT OUT
+critical  8.0MiB  1000      2               1     2             7
 
 STAGE   IN    OUT  DROPPED
 decode  1000  999  1

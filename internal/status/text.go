@@ -34,9 +34,9 @@ func WriteStatus(w io.Writer, s Status) error {
 	for _, h := range s.Hooks {
 		hooks = append(hooks, []string{h.Event, h.Hook, yesNo(h.Attached), ago(h.LastEvent), optional(h.Runs), optional(h.Missed), h.Note})
 	}
-	rings := [][]string{{"RING", "SIZE", "RECEIVED", "LOST IN KERNEL", "GAPS", "LOST COUNTED"}}
+	rings := [][]string{{"RING", "SIZE", "RECEIVED", "LOST IN KERNEL", "GAPS", "LOST COUNTED", "LEFT OUT"}}
 	for _, r := range s.Rings {
-		rings = append(rings, []string{r.Class, bytesText(r.Size), num(r.Received), num(r.LostInKernel), num(r.Gaps), num(r.LostCounted)})
+		rings = append(rings, []string{r.Class, bytesText(r.Size), num(r.Received), num(r.LostInKernel), num(r.Gaps), num(r.LostCounted), num(r.LeftOut)})
 	}
 	stages := [][]string{{"STAGE", "IN", "OUT", "DROPPED"}}
 	for _, t := range s.Stages {

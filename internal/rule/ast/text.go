@@ -13,12 +13,13 @@ import (
 	"unicode/utf8"
 )
 
-// Source is the contents of a rule file.
+// Source is the contents of a rule file. It belongs to one goroutine.
 type Source struct {
 	Name string
 	Data string
 
 	lines []int // offsets of line starts
+	last  lastOffset
 }
 
 // NewSource makes a source of a file's name and contents.
@@ -38,13 +39,21 @@ func (s *Source) Offset(line, col int) int {
 	if line < 1 || line > len(s.lines) {
 		return len(s.Data)
 	}
-	off := s.lines[line-1]
-	for ; col > 1 && off < len(s.Data) && s.Data[off] != '\n'; col-- {
+	at, off := 1, s.lines[line-1]
+	if line == s.last.line && col >= s.last.col {
+		at, off = s.last.col, s.last.off
+	}
+	for ; at < col && off < len(s.Data) && s.Data[off] != '\n'; at++ {
 		_, n := utf8.DecodeRuneInString(s.Data[off:])
 		off += n
 	}
+	s.last = lastOffset{line, at, off}
 	return off
 }
+
+// lastOffset is what was asked for last: who reads a list that stands on one line asks
+// for one column after the other.
+type lastOffset struct{ line, col, off int }
 
 // Line returns the text of a line (from 1) without its end.
 func (s *Source) Line(line int) string {

@@ -9,6 +9,7 @@
  */
 #include "core_fixes.h"
 #include "call.h"
+#include "connect.h"
 #include "openpath.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -111,6 +112,11 @@ static __always_inline bool bc_wanted(struct bc_desc *d, struct bc_call *r, stru
 		/* fall through */
 	case BC_F_DUP:
 		return !set->dup_stdio || r->ret <= 2;
+	case BC_F_SOCKET: {
+		u32 family = a[0], kind = (u32)a[1] & 0xf; /* SOCK_TYPE_MASK */
+
+		return family >= 64 || set->sockets[family & 63] >> kind & 1;
+	}
 	case BC_F_ACCEPT:
 		return !set->accept_relay || bc_is_relay(0);
 	case BC_F_IOCTL: /* FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, TIOCSTI */
@@ -727,6 +733,10 @@ int BPF_PROG(bc_on_call, struct pt_regs *regs, long ret)
 		}
 	}
 	s->w.task = task;
+	if (d->filter == BC_F_CONNECT && set->connects && !bc_connect_wanted(slot)) {
+		c->filtered++;
+		return 0;
+	}
 	if (d->filter == BC_F_OPEN && set->paths) {
 		u32 kind = bc_open_kind(r, bc_open_flags(d, r, false));
 
@@ -905,3 +915,5 @@ const struct bc_cred *bc_unused_cred __attribute__((unused));
 const struct bc_insns *bc_unused_insns __attribute__((unused));
 const struct bc_open_name *bc_unused_name __attribute__((unused));
 const struct bc_open_top *bc_unused_top __attribute__((unused));
+const struct bc_connect_net *bc_unused_net __attribute__((unused));
+const struct bc_connect_port *bc_unused_port __attribute__((unused));

@@ -8,6 +8,7 @@ package call
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 
@@ -43,6 +44,12 @@ type Options struct {
 	// wanted for all. A filter that is too large for the kernel's tables
 	// counts as none. Opens through io_uring are not narrowed.
 	Paths map[Opens]*event.PathFilter
+	// Connects narrows connects to some addresses; nil for all. A filter that is
+	// too large for the kernel's tables counts as none. Connects through io_uring
+	// are not narrowed.
+	Connects *event.ConnectFilter
+	// Sockets narrows sockets that are made to some families and kinds; nil for all.
+	Sockets *event.SocketFilter
 	// StdioDups leaves out dups onto other descriptors than 0, 1 and 2,
 	// RelayAccepts accepts of processes whose input is no pipe or FIFO.
 	StdioDups, RelayAccepts bool
@@ -70,6 +77,8 @@ type Sensor struct {
 	mu    sync.Mutex
 	hooks []*kernel.Hook
 	level Level
+	// connects counts the filters of connects that were set.
+	connects uint32
 }
 
 const preemptCopies = 3
@@ -265,6 +274,12 @@ func (s *Sensor) configure() error {
 	if !s.opts.OwnCalls {
 		set.Own = uint32(os.Getpid())
 	}
+	for i := range set.Sockets {
+		set.Sockets[i] = math.MaxUint16
+		if f := s.opts.Sockets; f != nil {
+			set.Sockets[i] = f[i]
+		}
+	}
 	if s.opts.StdioDups {
 		set.DupStdio = 1
 	}
@@ -276,7 +291,7 @@ func (s *Sensor) configure() error {
 			*on = 1
 		}
 	}
-	if err := s.narrow(&set); err != nil {
+	if err := errors.Join(s.narrow(&set), s.narrowConnects(&set)); err != nil {
 		return err
 	}
 	if err := s.coll.Maps["settings"].Put(uint32(0), set); err != nil {

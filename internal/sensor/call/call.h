@@ -35,6 +35,7 @@ enum bc_filter {
 	BC_F_SIGNAL,
 	BC_F_DUP,
 	BC_F_ACCEPT,
+	BC_F_SOCKET,
 };
 
 enum bc_net {
@@ -99,6 +100,10 @@ struct bc_settings {
 	u32 dotdot;
 	u32 dup_stdio; /* of dups only those onto descriptors 0 to 2 are reported */
 	u32 accept_relay; /* of accepts only those of processes whose input is a pipe */
+	u32 connects;      /* connects are wanted by their address, see connect.h: which set
+			    * of rules says so; 0 for all */
+	u32 connect_other; /* and those of other families than the internet's */
+	u16 sockets[64];   /* by family: a bit for each kind that is wanted */
 };
 
 /* What is left out where the agent may not cost more; each step beside those

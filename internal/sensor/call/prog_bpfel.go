@@ -44,6 +44,27 @@ type progBcCall struct {
 	Comm  [16]uint8
 }
 
+type progBcConnectNet struct {
+	_    structs.HostLayout
+	Bits uint32
+	Addr [16]uint8
+}
+
+type progBcConnectPort struct {
+	_     structs.HostLayout
+	Class uint32
+	Port  uint32
+}
+
+type progBcConnectSeen struct {
+	_     structs.HostLayout
+	Addr  [16]uint8
+	Tgid  uint32
+	Ret   int32
+	Port  uint32
+	Rules uint32
+}
+
 type progBcCounter struct {
 	_        structs.HostLayout
 	Produced uint64
@@ -230,19 +251,22 @@ type progBcSec struct {
 }
 
 type progBcSettings struct {
-	_           structs.HostLayout
-	Own         uint32
-	Open        uint32
-	Dns         uint32
-	Send        uint32
-	Passfd      uint32
-	Level       uint32
-	Paths       uint32
-	Exts        uint32
-	Tops        uint32
-	Dotdot      uint32
-	DupStdio    uint32
-	AcceptRelay uint32
+	_            structs.HostLayout
+	Own          uint32
+	Open         uint32
+	Dns          uint32
+	Send         uint32
+	Passfd       uint32
+	Level        uint32
+	Paths        uint32
+	Exts         uint32
+	Tops         uint32
+	Dotdot       uint32
+	DupStdio     uint32
+	AcceptRelay  uint32
+	Connects     uint32
+	ConnectOther uint32
+	Sockets      [64]uint16
 }
 
 type progBcSock struct {
@@ -266,6 +290,9 @@ const (
 	progMapAsleep        = "asleep"
 	progMapBulk          = "bulk"
 	progMapCalls         = "calls"
+	progMapConnectNets   = "connect_nets"
+	progMapConnectPorts  = "connect_ports"
+	progMapConnectSeen   = "connect_seen"
 	progMapCounters      = "counters"
 	progMapCritical      = "critical"
 	progMapDnsPorts      = "dns_ports"
@@ -288,6 +315,8 @@ const (
 	progVarBcUnusedFd    = "bc_unused_fd"
 	progVarBcUnusedInsns = "bc_unused_insns"
 	progVarBcUnusedName  = "bc_unused_name"
+	progVarBcUnusedNet   = "bc_unused_net"
+	progVarBcUnusedPort  = "bc_unused_port"
 	progVarBcUnusedSec   = "bc_unused_sec"
 	progVarBcUnusedTop   = "bc_unused_top"
 	progVarBulkSize      = "bulk_size"
@@ -353,23 +382,26 @@ type progProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
-	Asleep     *ebpf.MapSpec `ebpf:"asleep"`
-	Bulk       *ebpf.MapSpec `ebpf:"bulk"`
-	Calls      *ebpf.MapSpec `ebpf:"calls"`
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Critical   *ebpf.MapSpec `ebpf:"critical"`
-	DnsPorts   *ebpf.MapSpec `ebpf:"dns_ports"`
-	DnsUsers   *ebpf.MapSpec `ebpf:"dns_users"`
-	Marks      *ebpf.MapSpec `ebpf:"marks"`
-	OpenNames  *ebpf.MapSpec `ebpf:"open_names"`
-	OpenTops   *ebpf.MapSpec `ebpf:"open_tops"`
-	Owners     *ebpf.MapSpec `ebpf:"owners"`
-	Repeats    *ebpf.MapSpec `ebpf:"repeats"`
-	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
-	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
-	Scratch    *ebpf.MapSpec `ebpf:"scratch"`
-	Sent       *ebpf.MapSpec `ebpf:"sent"`
-	Settings   *ebpf.MapSpec `ebpf:"settings"`
+	Asleep       *ebpf.MapSpec `ebpf:"asleep"`
+	Bulk         *ebpf.MapSpec `ebpf:"bulk"`
+	Calls        *ebpf.MapSpec `ebpf:"calls"`
+	ConnectNets  *ebpf.MapSpec `ebpf:"connect_nets"`
+	ConnectPorts *ebpf.MapSpec `ebpf:"connect_ports"`
+	ConnectSeen  *ebpf.MapSpec `ebpf:"connect_seen"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Critical     *ebpf.MapSpec `ebpf:"critical"`
+	DnsPorts     *ebpf.MapSpec `ebpf:"dns_ports"`
+	DnsUsers     *ebpf.MapSpec `ebpf:"dns_users"`
+	Marks        *ebpf.MapSpec `ebpf:"marks"`
+	OpenNames    *ebpf.MapSpec `ebpf:"open_names"`
+	OpenTops     *ebpf.MapSpec `ebpf:"open_tops"`
+	Owners       *ebpf.MapSpec `ebpf:"owners"`
+	Repeats      *ebpf.MapSpec `ebpf:"repeats"`
+	ScopeFull    *ebpf.MapSpec `ebpf:"scope_full"`
+	ScopeTgids   *ebpf.MapSpec `ebpf:"scope_tgids"`
+	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
+	Sent         *ebpf.MapSpec `ebpf:"sent"`
+	Settings     *ebpf.MapSpec `ebpf:"settings"`
 }
 
 // progVariableSpecs contains global variables before they are loaded into the kernel.
@@ -381,6 +413,8 @@ type progVariableSpecs struct {
 	BcUnusedFd    *ebpf.VariableSpec `ebpf:"bc_unused_fd"`
 	BcUnusedInsns *ebpf.VariableSpec `ebpf:"bc_unused_insns"`
 	BcUnusedName  *ebpf.VariableSpec `ebpf:"bc_unused_name"`
+	BcUnusedNet   *ebpf.VariableSpec `ebpf:"bc_unused_net"`
+	BcUnusedPort  *ebpf.VariableSpec `ebpf:"bc_unused_port"`
 	BcUnusedSec   *ebpf.VariableSpec `ebpf:"bc_unused_sec"`
 	BcUnusedTop   *ebpf.VariableSpec `ebpf:"bc_unused_top"`
 	BulkSize      *ebpf.VariableSpec `ebpf:"bulk_size"`
@@ -415,23 +449,26 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
-	Asleep     *ebpf.Map `ebpf:"asleep"`
-	Bulk       *ebpf.Map `ebpf:"bulk"`
-	Calls      *ebpf.Map `ebpf:"calls"`
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Critical   *ebpf.Map `ebpf:"critical"`
-	DnsPorts   *ebpf.Map `ebpf:"dns_ports"`
-	DnsUsers   *ebpf.Map `ebpf:"dns_users"`
-	Marks      *ebpf.Map `ebpf:"marks"`
-	OpenNames  *ebpf.Map `ebpf:"open_names"`
-	OpenTops   *ebpf.Map `ebpf:"open_tops"`
-	Owners     *ebpf.Map `ebpf:"owners"`
-	Repeats    *ebpf.Map `ebpf:"repeats"`
-	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
-	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
-	Scratch    *ebpf.Map `ebpf:"scratch"`
-	Sent       *ebpf.Map `ebpf:"sent"`
-	Settings   *ebpf.Map `ebpf:"settings"`
+	Asleep       *ebpf.Map `ebpf:"asleep"`
+	Bulk         *ebpf.Map `ebpf:"bulk"`
+	Calls        *ebpf.Map `ebpf:"calls"`
+	ConnectNets  *ebpf.Map `ebpf:"connect_nets"`
+	ConnectPorts *ebpf.Map `ebpf:"connect_ports"`
+	ConnectSeen  *ebpf.Map `ebpf:"connect_seen"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Critical     *ebpf.Map `ebpf:"critical"`
+	DnsPorts     *ebpf.Map `ebpf:"dns_ports"`
+	DnsUsers     *ebpf.Map `ebpf:"dns_users"`
+	Marks        *ebpf.Map `ebpf:"marks"`
+	OpenNames    *ebpf.Map `ebpf:"open_names"`
+	OpenTops     *ebpf.Map `ebpf:"open_tops"`
+	Owners       *ebpf.Map `ebpf:"owners"`
+	Repeats      *ebpf.Map `ebpf:"repeats"`
+	ScopeFull    *ebpf.Map `ebpf:"scope_full"`
+	ScopeTgids   *ebpf.Map `ebpf:"scope_tgids"`
+	Scratch      *ebpf.Map `ebpf:"scratch"`
+	Sent         *ebpf.Map `ebpf:"sent"`
+	Settings     *ebpf.Map `ebpf:"settings"`
 }
 
 func (m *progMaps) Close() error {
@@ -439,6 +476,9 @@ func (m *progMaps) Close() error {
 		m.Asleep,
 		m.Bulk,
 		m.Calls,
+		m.ConnectNets,
+		m.ConnectPorts,
+		m.ConnectSeen,
 		m.Counters,
 		m.Critical,
 		m.DnsPorts,
@@ -465,6 +505,8 @@ type progVariables struct {
 	BcUnusedFd    *ebpf.Variable `ebpf:"bc_unused_fd"`
 	BcUnusedInsns *ebpf.Variable `ebpf:"bc_unused_insns"`
 	BcUnusedName  *ebpf.Variable `ebpf:"bc_unused_name"`
+	BcUnusedNet   *ebpf.Variable `ebpf:"bc_unused_net"`
+	BcUnusedPort  *ebpf.Variable `ebpf:"bc_unused_port"`
 	BcUnusedSec   *ebpf.Variable `ebpf:"bc_unused_sec"`
 	BcUnusedTop   *ebpf.Variable `ebpf:"bc_unused_top"`
 	BulkSize      *ebpf.Variable `ebpf:"bulk_size"`

@@ -16,6 +16,9 @@ type Want struct {
 	Opens Opens
 	Paths map[Opens]*event.PathFilter
 
+	Connects *event.ConnectFilter
+	Sockets  *event.SocketFilter
+
 	StdioDups, RelayAccepts bool
 }
 
@@ -34,8 +37,8 @@ func (s *Sensor) Retarget(w Want) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.opts
-	s.opts.Types, s.opts.Opens, s.opts.Paths = w.Types, w.Opens, w.Paths
-	s.opts.StdioDups, s.opts.RelayAccepts = w.StdioDups, w.RelayAccepts
+	s.opts.Types, s.opts.Opens, s.opts.Paths, s.opts.Connects = w.Types, w.Opens, w.Paths, w.Connects
+	s.opts.Sockets, s.opts.StdioDups, s.opts.RelayAccepts = w.Sockets, w.StdioDups, w.RelayAccepts
 	if err := s.configure(); err != nil {
 		s.opts = old
 		return errors.Join(err, s.configure())

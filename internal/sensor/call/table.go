@@ -44,6 +44,7 @@ const (
 	filterSignal
 	filterDup
 	filterAccept
+	filterSocket
 )
 
 // nets are the ways to send and receive (enum bc_net).
@@ -74,6 +75,8 @@ func filterOf(name string) uint8 {
 		return filterDup
 	case "accept", "accept4":
 		return filterAccept
+	case "socket":
+		return filterSocket
 	case "ioctl":
 		return filterIoctl
 	case "prctl":

@@ -87,19 +87,22 @@ type uringBcScratch struct {
 }
 
 type uringBcSettings struct {
-	_           structs.HostLayout
-	Own         uint32
-	Open        uint32
-	Dns         uint32
-	Send        uint32
-	Passfd      uint32
-	Level       uint32
-	Paths       uint32
-	Exts        uint32
-	Tops        uint32
-	Dotdot      uint32
-	DupStdio    uint32
-	AcceptRelay uint32
+	_            structs.HostLayout
+	Own          uint32
+	Open         uint32
+	Dns          uint32
+	Send         uint32
+	Passfd       uint32
+	Level        uint32
+	Paths        uint32
+	Exts         uint32
+	Tops         uint32
+	Dotdot       uint32
+	DupStdio     uint32
+	AcceptRelay  uint32
+	Connects     uint32
+	ConnectOther uint32
+	Sockets      [64]uint16
 }
 
 type uringBcUring struct {
