@@ -66,6 +66,35 @@ func (c *Call) Peer() (addr string, port uint16) {
 	return s.Remote, s.RemotePort
 }
 
+// Clone copies a call and what it points to, but for processes and credentials,
+// which nobody changes; nil of nil.
+func (c *Call) Clone() *Call {
+	if c == nil {
+		return nil
+	}
+	out := *c
+	out.Path, out.Path2 = clone(c.Path), clone(c.Path2)
+	out.FD, out.FD2 = c.FD.clone(), c.FD2.clone()
+	out.Addr, out.TCP = clone(c.Addr), clone(c.TCP)
+	return &out
+}
+
+func (f *FD) clone() *FD {
+	out := clone(f)
+	if out != nil {
+		out.Sock = clone(f.Sock)
+	}
+	return out
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	out := *p
+	return &out
+}
+
 // FileRef is a file as a call names it.
 type FileRef struct {
 	// Raw is the path as the caller passed it; RawCut is true where it was
