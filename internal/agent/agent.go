@@ -265,14 +265,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		defer wait()
 		defer stop()
 	}
-	if limit := a.cfg.CPU.Limit; limit > 0 && a.calls != nil {
-		b, err := newBudget(limit, a.calls)
-		if err != nil {
-			a.warn("%v", err)
-		}
+	if a.cfg.CPU.Limit > 0 {
 		stop := make(chan struct{})
 		var done sync.WaitGroup
-		done.Go(func() { a.keepBudget(b, stop) })
+		done.Go(func() { a.keepBudget(stop) })
 		defer done.Wait()
 		defer close(stop)
 	}
