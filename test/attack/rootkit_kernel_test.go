@@ -29,8 +29,7 @@ func rootkitCases() []attackCase {
 		{id: "K5", needs: modules, do: rootkit("OPERATIONS=proc_root_operations", `PID="none"`), looked: true, rule: "Operations of proc or of its lists changed", also: loaded},
 		{id: "K5b", needs: modules, do: hiding("OPERATIONS=proc_root_operations"), looked: true, rule: "Process hidden from proc",
 			also: append(loaded, "Operations of proc or of its lists changed")},
-		{id: "K6b", Script: at(`cd /sys/kernel/tracing; echo p:hide iterate_dir >kprobe_events && echo 1 >events/kprobes/hide/enable
-			sleep 5; echo 0 >events/kprobes/hide/enable; echo >kprobe_events`), looked: true,
+		{id: "K6b", do: probe("iterate_dir"), looked: true,
 			rule: "Probe on a function that lists files, processes or connections", also: []string{"Kernel hook set through tracing files"}},
 		{id: "L4", needs: []string{"gcc"}, Script: at(`printf 'void *readdir64(void *d) { return 0; }\n' | gcc -shared -fPIC -xc - -o hide.so; LD_PRELOAD=$PWD/hide.so ls`), looked: true,
 			rule: "Preloaded library changes how files are listed", also: []string{"Library preloaded from a temporary folder"}},
@@ -60,6 +59,21 @@ func hiding(macro string) func(*testing.T) error {
 			pid = strconv.Quote(pid)
 		}
 		return insert(t, macro, "PID="+pid)
+	}
+}
+
+// probe puts a probe on a function of the kernel for as long as the case takes.
+func probe(function string) func(*testing.T) error {
+	return func(t *testing.T) error {
+		const dir = "/sys/kernel/tracing/"
+		if err := os.WriteFile(dir+"kprobe_events", []byte("p:hide "+function+"\n"), 0o600); err != nil {
+			return err
+		}
+		t.Cleanup(func() {
+			_ = os.WriteFile(dir+"events/kprobes/hide/enable", []byte("0"), 0o600)
+			_ = os.WriteFile(dir+"kprobe_events", []byte("-:hide\n"), 0o600)
+		})
+		return os.WriteFile(dir+"events/kprobes/hide/enable", []byte("1"), 0o600)
 	}
 }
 
