@@ -14,6 +14,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/agent"
 	"github.com/bearcat-hids/bearcat/internal/config"
+	"github.com/bearcat-hids/bearcat/internal/rule"
 	"github.com/bearcat-hids/bearcat/internal/status"
 	"github.com/spf13/cobra"
 )
@@ -115,6 +116,33 @@ func (w *watch) changed() bool {
 	}
 	w.used = w.now
 	return true
+}
+
+// How long rule files have to stay as they are before a reload trusts them, and how often
+// it looks for that.
+const (
+	settleTime  = 100 * time.Millisecond
+	settleLooks = 50
+)
+
+// loadSettled loads rules from files that nobody is writing to: half a file may be valid, and
+// would take rules away.
+func loadSettled(paths []string, sleep func(time.Duration)) (*rule.Set, *rule.Report, error) {
+	w := &watch{paths: paths}
+	before := w.look()
+	for range settleLooks {
+		sleep(settleTime)
+		now := w.look()
+		if now != before {
+			before = now
+			continue
+		}
+		set, report, err := loadRules(paths)
+		if w.look() == before {
+			return set, report, err
+		}
+	}
+	return nil, nil, fmt.Errorf("the rule files are being written to: they have changed again and again for %s; write to another file and rename it into place", settleLooks*settleTime)
 }
 
 // look sums up which files there are, their sizes and times.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,4 +115,31 @@ func TestRulesAreReloaded(t *testing.T) {
 	}
 	s.do("cat " + secret)
 	a.until("the rule that has come back matches", func() bool { return alerts("open of a secret") == 3 })
+}
+
+// TestBudgetHoldsForCallsOfAReload has calls asked for by a reload alone, and wants fewer of
+// them collected all the same where the agent may use next to nothing.
+func TestBudgetHoldsForCallsOfAReload(t *testing.T) {
+	guest.Once(t)
+	rules := filepath.Join(t.TempDir(), "rules.yaml")
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(fmt.Sprintf(execRule, "nothing"))
+	s := newStage(t)
+	a := start(t, runOptions{config: "rules:\n  watch: 0s\ncpu: {limit: 0.1%}\n", args: []string{"--scope", s.scope(), "--output", "json"}, rules: rules})
+	limited := func() bool {
+		return slices.ContainsFunc(a.status().Warnings, func(w string) bool { return strings.Contains(w, "to keep to its processor time, the agent leaves out") })
+	}
+	put(fmt.Sprintf(execRule, "nothing") + fmt.Sprintf(openRule, "/etc/hostname"))
+	if out, err := command(t, "bearcat", "rules", "reload", "--socket", a.socket).CombinedOutput(); err != nil {
+		t.Fatalf("reload said %q, %v", out, err)
+	}
+	a.until("less is collected", func() bool {
+		s.repeat(20, "cat /etc/hostname")
+		return limited()
+	})
 }

@@ -104,7 +104,7 @@ func run(cmd *cobra.Command, f *runFlags) error {
 	}
 	opts := agent.Options{
 		Version: version, Rules: set, Report: report,
-		LoadRules: func() (*rule.Set, *rule.Report, error) { return loadRules(cfg.Rules.Files) },
+		LoadRules: func() (*rule.Set, *rule.Report, error) { return loadSettled(cfg.Rules.Files, time.Sleep) },
 		Log:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	}
 	if !f.quiet {

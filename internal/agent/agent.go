@@ -259,21 +259,16 @@ func (a *Agent) Run(ctx context.Context) error {
 	})
 	defer watched.Wait()
 	defer endWatch()
-	if every := a.cfg.Scan.Interval; every > 0 && a.cfg.Scope.Kind == config.ScopeHost {
+	if a.cfg.Scope.Kind == config.ScopeHost {
 		scanning, stop := context.WithCancel(ctx)
-		var done sync.WaitGroup
-		done.Go(func() { newScans(a.pipe, a.warn).loop(scanning, every) })
-		defer done.Wait()
+		wait := newScans(a.pipe, a.warn).start(scanning, a.cfg.Scan, a.pipe)
+		defer wait()
 		defer stop()
 	}
-	if limit := a.cfg.CPU.Limit; limit > 0 && a.calls != nil {
-		b, err := newBudget(limit, a.calls)
-		if err != nil {
-			a.warn("%v", err)
-		}
+	if a.cfg.CPU.Limit > 0 {
 		stop := make(chan struct{})
 		var done sync.WaitGroup
-		done.Go(func() { a.keepBudget(b, stop) })
+		done.Go(func() { a.keepBudget(stop) })
 		defer done.Wait()
 		defer close(stop)
 	}

@@ -93,17 +93,42 @@ func (b *budget) used(hooks []kernel.HookStatus, now time.Time) int {
 	return int(1000 * spent / passed)
 }
 
+// beginBudget begins to count once there is a sensor that can collect less: a reload of the
+// rules may be the first to ask for one. Until then there is none.
+func (a *Agent) beginBudget() *budget {
+	a.mu.Lock()
+	calls := a.calls
+	a.mu.Unlock()
+	if calls == nil {
+		return nil
+	}
+	b, err := newBudget(a.cfg.CPU.Limit, calls)
+	if err != nil {
+		a.warn("%v", err)
+	}
+	b.used(a.hooks(), time.Now())
+	return b
+}
+
 // keepBudget looks at the budget until stop is closed.
-func (a *Agent) keepBudget(b *budget, stop <-chan struct{}) {
+func (a *Agent) keepBudget(stop <-chan struct{}) {
 	tick := time.NewTicker(budgetLook)
 	defer tick.Stop()
-	defer b.close()
-	b.used(a.hooks(), time.Now())
+	b := a.beginBudget()
+	defer func() {
+		if b != nil {
+			b.close()
+		}
+	}()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
+		}
+		if b == nil {
+			b = a.beginBudget()
+			continue
 		}
 		used := b.used(a.hooks(), time.Now())
 		if !b.look(used) {

@@ -34,6 +34,7 @@ type pipeline struct {
 	canary     *canary // nil for none
 	alerts     *alerts.Log
 	respond    *respond.Responder // nil for none
+	live       *live              // nil for none
 	// last is when each stream was heard of last, in ns since 1970.
 	last [streamsMax]atomic.Int64
 
@@ -42,6 +43,7 @@ type pipeline struct {
 	num   uint64
 	match func(*rule.Rule, *event.Alert)
 	byRun []atomic.Uint64 // matches by the rule's index
+	hits  uint64          // all matches
 
 	// resync compares the table with the kernel; it is called under
 	// mu, after a gap in the critical class.
@@ -163,6 +165,7 @@ func (p *pipeline) Record(_ event.Class, raw []byte) {
 			p.shells.Apply(&p.ev)
 		}
 		p.describe()
+		p.live.note(&p.ev)
 		p.emit()
 		if g := p.table.Gained(); g != nil {
 			p.ev = event.Event{Type: event.Creds, Boot: p.ev.Boot, Time: p.ev.Time, CPU: p.ev.CPU, Seq: p.ev.Seq, Tid: p.ev.Tid, Proc: p.ev.Proc, CredsInfo: g}
@@ -264,6 +267,7 @@ func (p *pipeline) counted() *rule.Counts {
 
 func (p *pipeline) alert(r *rule.Rule, a *event.Alert) {
 	p.byRun[r.Index()].Add(1)
+	p.hits++
 	p.tell(a)
 	if p.respond != nil {
 		p.respond.Alert(a)

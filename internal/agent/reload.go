@@ -98,9 +98,6 @@ func (a *Agent) retarget(w call.Want) error {
 	a.mu.Lock()
 	a.sensors, a.calls = append(a.sensors, calls), calls
 	a.mu.Unlock()
-	if a.cfg.CPU.Limit > 0 {
-		a.warn("cpu.limit holds for calls from the next start on, since no rule asked for calls at this one")
-	}
 	return nil
 }
 

@@ -26,6 +26,9 @@ func id(boot string, a *event.Alert) string {
 	if ev := a.Event; ev != nil {
 		put(ev.Boot)
 		put(uint64(ev.Type)<<48 | uint64(ev.CPU)<<32 | uint64(ev.Tid))
+		if f := ev.FindingInfo; f != nil {
+			_, _ = h.Write([]byte(f.Check + "\x00" + f.What + "\x00"))
+		}
 		if ev.Proc != nil {
 			put(uint64(ev.Proc.Pid))
 			put(ev.Proc.Start)
@@ -44,6 +47,9 @@ func describe(a *event.Alert) {
 
 // summary says who did what to what, and from where.
 func summary(ev *event.Event) string {
+	if ev != nil && ev.FindingInfo != nil { // the process is who gave the reason to look, at most
+		return ev.FindingInfo.What
+	}
 	if ev == nil || ev.Proc == nil {
 		return ""
 	}
@@ -153,6 +159,9 @@ func parent(p *event.Process) string {
 // shell is joined to; "" where there is none. A port is left out where it is the
 // client's, which differs each time.
 func Target(ev *event.Event) string {
+	if f := ev.FindingInfo; f != nil {
+		return f.What
+	}
 	if s := ev.Shell; s != nil {
 		for _, w := range []*event.ShellWay{s.In, s.Out} {
 			if w != nil && w.Remote != "" {

@@ -118,6 +118,8 @@ type Alerts struct {
 type Scan struct {
 	// Interval lies between two scans; 0 for none.
 	Interval time.Duration
+	// Live makes those checks at once that something has just given a reason for.
+	Live bool
 }
 
 // Response says what the agent does where a rule's response asks for it.
@@ -175,7 +177,7 @@ func Default() *Config {
 		Status:   Status{Socket: "/run/bearcat/bearcat.sock"},
 		Alerts:   Alerts{Burst: 5, RuleBurst: 60, Window: time.Minute, Keep: 30 * time.Minute},
 		Canary:   Canary{Interval: time.Minute},
-		Scan:     Scan{Interval: time.Hour},
+		Scan:     Scan{Interval: time.Hour, Live: true},
 		Response: Response{Block: true, Pins: "/sys/fs/bpf/bearcat/fw", State: "/var/lib/bearcat/fw"},
 		Log:      Log{Level: "info"},
 	}

@@ -91,6 +91,8 @@ func settings() []setting {
 			func(c *Config) *float64 { return &c.CPU.Limit }),
 		duration("scan.interval", "Time between two scans; 0s for none.",
 			func(c *Config) *time.Duration { return &c.Scan.Interval }, 7*24*time.Hour),
+		boolean("scan.live", "Look at once after a module was loaded, a probe set, a BPF program loaded or a library preloaded,\nand for hidden processes all the time.",
+			func(c *Config) *bool { return &c.Scan.Live }),
 		boolean("response.block", "Let rules with response: {block: {remote: 10m}} have the firewall of \"bearcat fw\" ban addresses.",
 			func(c *Config) *bool { return &c.Response.Block }),
 		str("response.pins", "Where that firewall is pinned.",

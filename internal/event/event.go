@@ -35,6 +35,9 @@ const (
 	// Firewall is a source that a rule or a guard of the firewall banned, or a
 	// flood that it drops.
 	Firewall
+	// Finding is something that a check of the host found: the kernel and what
+	// the host tells of itself differ, or something is as intruders leave it.
+	Finding
 
 	// The types from here on are system calls, or the same operations by
 	// another way (Call.Via); which calls belong to a type says calls_table.go.
@@ -132,7 +135,7 @@ const (
 )
 
 var typeNames = [NumTypes]string{
-	"none", "exec", "fork", "exit", "comm", "gap", "limit", "creds", "firewall",
+	"none", "exec", "fork", "exit", "comm", "gap", "limit", "creds", "firewall", "finding",
 	"open", "close", "rename", "link", "symlink", "unlink", "rmdir", "mkdir", "mknod", "chmod", "chown", "setxattr",
 	"truncate", "utimes", "chattr", "mount", "umount", "chroot", "memfd", "splice",
 	"socket", "connect", "bind", "listen", "accept", "send", "shutdown", "tcp", "dns",
@@ -155,7 +158,7 @@ func (t Type) Category() string {
 		return "user"
 	case t == Mprotect, t == Mmap, t == Madvise, t == Userfaultfd:
 		return "memory"
-	case t >= Module && t < NumTypes:
+	case t >= Module && t < NumTypes, t == Finding:
 		return "system"
 	}
 	return "process"
@@ -230,6 +233,8 @@ type Event struct {
 	CredsInfo *CredsInfo
 	// FirewallInfo is set for Firewall.
 	FirewallInfo *FirewallInfo
+	// FindingInfo is set for Finding.
+	FindingInfo *FindingInfo
 	// Call is set for the types of system calls (Type.IsCall).
 	Call *Call
 	// Shell is set where the event completes a shell's way to a socket.
@@ -293,6 +298,22 @@ type FirewallInfo struct {
 	// second are, for all reasons.
 	Reason string
 	Rate   uint64
+}
+
+// FindingInfo is what a check found.
+type FindingInfo struct {
+	// Check is the check's name, as bearcat scan --list has it.
+	Check string
+	// What was found, by which Evidence, and what to do about it.
+	What, Evidence, Do string
+	// Sure is "certain", "likely" or "possible".
+	Sure string
+	// Path is the file, function or table that it is about; "" for none.
+	Path string
+	// After is the call after which the check was made at once; "" where it was made
+	// at its time. The event's process is then the one that made the call, unless
+	// the finding is about another.
+	After string
 }
 
 // CredsInfo is a change of credentials that nothing explains. What a process has

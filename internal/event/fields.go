@@ -191,7 +191,7 @@ func buildTable() *fieldTable {
 	}
 	for _, group := range [][]Field{
 		processFields(), lineageFields(), sessionFields(), userFields(), eventFields(), resultFields(),
-		ownProcessFields(), ownStdioFields(), ownEventFields(), credsFields(), firewallFields(), containerFields(),
+		ownProcessFields(), ownStdioFields(), ownEventFields(), credsFields(), firewallFields(), findingFields(), containerFields(),
 		containerMetaFields(), guarded(fdFields()), guarded(socketFields()), guarded(pathFields()), guarded(ownCallFields()), guarded(shellFields()), guarded(namedFields()),
 		sshFields(), ioFields(), namespaceFields(), credFields(), neverFields(), waitingFields(),
 	} {

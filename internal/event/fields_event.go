@@ -140,6 +140,8 @@ func (ev *Event) FalcoType() string {
 		return "creds"
 	case Firewall:
 		return "firewall"
+	case Finding:
+		return "finding"
 	}
 	if ev.Call != nil && ev.Call.Spec != nil {
 		return ev.Call.Spec.Name
@@ -157,7 +159,7 @@ func syscallType(ev *Event, _ *Ref) (string, bool) {
 // IsSyscall reports whether events of the type are system calls.
 func IsSyscall(t Type) bool {
 	switch t {
-	case Exit, Gap, Limit, Creds, Firewall, TCP, DNS, PassFD, TypeNone:
+	case Exit, Gap, Limit, Creds, Firewall, Finding, TCP, DNS, PassFD, TypeNone:
 		return false
 	}
 	return t < NumTypes
@@ -297,6 +299,8 @@ func argsSource(t *fieldTable) source {
 		case ev.Type == Firewall && ev.FirewallInfo != nil:
 			dst = append(append(dst, "kind="...), ev.FirewallInfo.Kind...)
 			dst = append(append(dst, " rule="...), ev.FirewallInfo.Rule...)
+		case ev.Type == Finding && ev.FindingInfo != nil:
+			dst = append(append(dst, "check="...), ev.FindingInfo.Check...)
 		case ev.Type == Limit && ev.LimitInfo != nil:
 			dst = strconv.AppendInt(append(dst, "level="...), int64(ev.LimitInfo.Level), 10)
 		}
@@ -353,6 +357,8 @@ func NamesOf(t Type) []string {
 		return []string{"creds"}
 	case Firewall:
 		return []string{"firewall"}
+	case Finding:
+		return []string{"finding"}
 	}
 	var out []string
 	for _, s := range CallsOf(t) {

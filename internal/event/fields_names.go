@@ -2,7 +2,7 @@ package event
 
 // otherNames are events that are no system calls, for the rules that name them.
 const otherNames = `
-procexit gap limit creds firewall switch signaldeliver page_fault pread pwrite container container_json pluginevent asyncevent notification procinfo
+procexit gap limit creds firewall finding switch signaldeliver page_fault pread pwrite container container_json pluginevent asyncevent notification procinfo
 infra tcp_state dns scm_rights module_load io_uring_op user_added user_deleted group_added group_deleted drop cpu_hotplug k8s mesos tracer syscall
 
 `

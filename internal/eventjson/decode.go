@@ -67,6 +67,8 @@ func (d *decoder) event() (*event.Event, error) {
 			ev.LimitInfo, err = d.limit()
 		case "firewall":
 			ev.FirewallInfo, err = d.firewall()
+		case "finding":
+			ev.FindingInfo, err = d.finding()
 		case "creds":
 			ev.CredsInfo, err = d.credsInfo()
 		case "call":
@@ -257,6 +259,32 @@ func (d *decoder) limit() (*event.LimitInfo, error) {
 		return err
 	})
 	return l, err
+}
+
+func (d *decoder) finding() (*event.FindingInfo, error) {
+	f := new(event.FindingInfo)
+	err := d.object(func(name string) (err error) {
+		switch name {
+		case "check":
+			f.Check, err = d.str()
+		case "what":
+			f.What, err = d.str()
+		case "evidence":
+			f.Evidence, err = d.str()
+		case "sure":
+			f.Sure, err = d.str()
+		case "do":
+			f.Do, err = d.str()
+		case "path":
+			f.Path, err = d.str()
+		case "after":
+			f.After, err = d.str()
+		default:
+			err = d.skip()
+		}
+		return err
+	})
+	return f, err
 }
 
 func (d *decoder) firewall() (*event.FirewallInfo, error) {

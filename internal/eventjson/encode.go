@@ -237,6 +237,9 @@ func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 	if f := ev.FirewallInfo; f != nil {
 		putFirewall(w, f)
 	}
+	if f := ev.FindingInfo; f != nil {
+		putFinding(w, f)
+	}
 	if c := ev.CredsInfo; c != nil {
 		w.open("creds")
 		w.putStr("seen", c.Seen.String())
@@ -382,5 +385,17 @@ func putFirewall(w *writer, f *event.FirewallInfo) {
 	w.addUint("strikes", uint64(f.Strikes))
 	w.addStr("reason", f.Reason)
 	w.addUint("rate", f.Rate)
+	w.close()
+}
+
+func putFinding(w *writer, f *event.FindingInfo) {
+	w.open("finding")
+	w.putStr("check", f.Check)
+	w.addStr("what", f.What)
+	w.addStr("evidence", f.Evidence)
+	w.addStr("sure", f.Sure)
+	w.addStr("do", f.Do)
+	w.addStr("path", f.Path)
+	w.addStr("after", f.After)
 	w.close()
 }

@@ -22,7 +22,7 @@ type Field struct {
 // have, in the order in which they are written. Alerts hold the event's
 // members within "event".
 func Fields() []Field {
-	out := lineFields()
+	out := append(lineFields(), ownEventFields()...)
 	out = append(out, callFields()...)
 	out = append(out, shellFields()...)
 	out = append(out, processFields("process.")...)
@@ -33,10 +33,32 @@ func Fields() []Field {
 	return out
 }
 
+// ownEventFields are those of what the agent's own parts tell.
+func ownEventFields() []Field {
+	return []Field{
+		{"firewall", "object", "firewall", true, "What the firewall did."},
+		{"firewall.kind", "text", "firewall", false, "ban or flood."},
+		{"firewall.rule", "text", "firewall", true, "The rule or guard that banned, or that drops most of a flood."},
+		{"firewall.source", "text", "firewall", true, "Address or prefix that was banned."},
+		{"firewall.for_ns", "integer", "firewall", true, "How long the ban lasts, in nanoseconds."},
+		{"firewall.strikes", "integer", "firewall", true, "How many bans of the source went before, one after the other."},
+		{"firewall.reason", "text", "firewall", true, "For which reason most of a flood is dropped."},
+		{"firewall.rate", "integer", "firewall", true, "Packets a second that are dropped in a flood, for all reasons."},
+		{"finding", "object", "finding", true, "What a check of the host found."},
+		{"finding.check", "text", "finding", false, "The check, as bearcat scan --list names it."},
+		{"finding.what", "text", "finding", true, "What was found."},
+		{"finding.evidence", "text", "finding", true, "By what it was found."},
+		{"finding.sure", "text", "finding", true, "certain, likely or possible."},
+		{"finding.do", "text", "finding", true, "What to do about it."},
+		{"finding.path", "text", "finding", true, "File, function or table of the kernel that it is about."},
+		{"finding.after", "text", "finding", true, "Call after which the check was made at once."},
+	}
+}
+
 func lineFields() []Field {
 	out := []Field{
 		{"time", "time", "all", true, "Wall-clock time of the event, in UTC with nine digits of fraction."},
-		{"type", "text", "all", false, "What happened: exec, fork, exit, comm, gap, limit, creds, firewall or the type of a call, such as open; alert for a rule's finding, output_loss for a notice of lost lines."},
+		{"type", "text", "all", false, "What happened: exec, fork, exit, comm, gap, limit, creds, firewall, finding or the type of a call, such as open; alert for a rule's finding, output_loss for a notice of lost lines."},
 		{"id", "text", "alert", true, "Name of the alert: the same event and rule have the same one. bearcat alerts show finds it."},
 		{"host", "text", "all", true, "Name of the host."},
 		{"priority", "text", "alert", false, "Severity of the rule, such as Warning."},
@@ -84,14 +106,6 @@ func lineFields() []Field {
 		{"creds", "object", "creds", true, "The process has become root without a way to."},
 		{"creds.seen", "text", "creds", false, "Type of the event at which it was noticed."},
 		{"creds.old", "object", "creds", false, "Credentials before, as in `process`."},
-		{"firewall", "object", "firewall", true, "What the firewall did."},
-		{"firewall.kind", "text", "firewall", false, "ban or flood."},
-		{"firewall.rule", "text", "firewall", true, "The rule or guard that banned, or that drops most of a flood."},
-		{"firewall.source", "text", "firewall", true, "Address or prefix that was banned."},
-		{"firewall.for_ns", "integer", "firewall", true, "How long the ban lasts, in nanoseconds."},
-		{"firewall.strikes", "integer", "firewall", true, "How many bans of the source went before, one after the other."},
-		{"firewall.reason", "text", "firewall", true, "For which reason most of a flood is dropped."},
-		{"firewall.rate", "integer", "firewall", true, "Packets a second that are dropped in a flood, for all reasons."},
 		{"limit", "object", "limit", true, "A step by which the agent keeps to its processor time."},
 		{"limit.level", "integer", "limit", false, "How far it has gone: 0 where nothing is left out."},
 		{"limit.left_out", "text", "limit", false, "What is not collected."},

@@ -163,7 +163,7 @@ func strict(r *Rule) []Diag {
 func strictCheck(c *ast.Check, add func(ast.Span, string, ...any)) {
 	if c.Left.Ref != nil && isTypeField(c.Left.Ref) {
 		for _, v := range c.Values {
-			if v.Text == event.Gap.String() || v.Text == event.Limit.String() || v.Text == event.Creds.String() || v.Text == event.Firewall.String() {
+			if v.Text == event.Gap.String() || v.Text == event.Limit.String() || v.Text == event.Creds.String() || v.Text == event.Firewall.String() || v.Text == event.Finding.String() {
 				add(v.At, "falco has no event %s", v.Text)
 			}
 		}

@@ -23,8 +23,9 @@ const promiscuous = 0x100
 func sniffers(h *Host) ([]Finding, error) {
 	var out []Finding
 	told := map[string]bool{}
-	for i := range h.files {
-		f := &h.files[i]
+	files, filesErr := h.files()
+	for i := range files {
+		f := &files[i]
 		if f.FD.Sock == nil || f.FD.Sock.Family != "packet" {
 			continue
 		}
@@ -59,7 +60,7 @@ func sniffers(h *Host) ([]Finding, error) {
 		out = append(out, Finding{What: "device " + dev + " takes packets that are not for this host", Evidence: fmt.Sprintf("its flags are %#x", flags), Sure: Possible, Path: dev, subject: dev,
 			Do: "Bridges and captures set it; if there are none, look for packet sockets: bearcat show socket --where 'fd.type = packet'."})
 	}
-	return out, h.filesErr
+	return out, filesErr
 }
 
 // rootAccounts reads the accounts.

@@ -1,10 +1,8 @@
 package scan
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,44 +77,31 @@ func hiddenModules(h *Host) ([]Finding, error) {
 		}
 		out = append(out, Finding{What: "kernel module " + m.Name + " is hidden", Evidence: has + " has it and " + lacks + " does not", Sure: Certain, subject: m.Name, Do: do})
 	}
-	symbols, err := moduleSymbols("/proc/kallsyms")
+	k, err := h.image()
 	if err != nil {
 		return out, err
 	}
-	for name, symbol := range symbols {
+	inTree, err := h.modulesInTree(k.modules)
+	if err == nil && h.soon { // all that have symbols are in it
+		k = &image{}
+	}
+	if err != nil {
+		h.note("the tree in which the kernel finds modules by address was not looked at: " + err.Error())
+	}
+	for _, name := range inTree {
+		if !known[name] {
+			known[name] = true
+			out = append(out, Finding{What: "kernel module " + name + " is hidden", Evidence: "the kernel finds its code by address, and neither /proc/modules nor /sys/module has it",
+				Sure: Certain, subject: name, Do: do})
+		}
+	}
+	for name, symbol := range k.symbols {
 		if !known[name] {
 			out = append(out, Finding{What: "kernel module " + name + " is hidden", Evidence: "the kernel has symbols of it, such as " + symbol + ", and neither /proc/modules nor /sys/module has it",
 				Sure: Certain, subject: name, Do: do})
 		}
 	}
 	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.subject, b.subject) })
-	return out, nil
-}
-
-// moduleSymbols returns a symbol of each module that the kernel's table has.
-func moduleSymbols(path string) (map[string]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	out := map[string]string{}
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		w := strings.Fields(lines.Text())
-		if len(w) != 4 || !strings.HasPrefix(w[3], "[") {
-			continue
-		}
-		name := strings.Trim(w[3], "[]")
-		// what is no module: programs, and trampolines of the kernel's own
-		if name == "bpf" || strings.HasPrefix(name, "__builtin") {
-			continue
-		}
-		out[name] = w[2]
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
-	}
 	return out, nil
 }
 

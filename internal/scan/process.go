@@ -30,12 +30,17 @@ func hiddenProcesses(h *Host) ([]Finding, error) {
 		if _, err := os.Stat("/proc/" + pid); err == nil {
 			evidence += ", though /proc/" + pid + " can be opened by its name"
 		}
-		out = append(out, Finding{
-			What: "process " + name(p) + " is hidden: it runs " + exe(p), Evidence: evidence, Sure: Certain, Pid: p.Pid, subject: p.Key.String(),
-			Do: "Take the host for taken over. Look at the process with bearcat show proc " + pid + " and at the kernel with bearcat show module and show hook.",
-		})
+		out = append(out, HiddenProcess(p, evidence))
 	}
 	return out, nil
+}
+
+// HiddenProcess is what there is to say of a process that runs and is not listed.
+func HiddenProcess(p *event.Process, evidence string) Finding {
+	return Finding{
+		Check: "hidden-process", What: "process " + name(p) + " is hidden: it runs " + exe(p), Evidence: evidence, Sure: Certain, Pid: p.Pid, subject: p.Key.String(),
+		Do: "Take the host for taken over. Look at the process with bearcat show proc " + strconv.FormatUint(uint64(p.Pid), 10) + " and at the kernel with bearcat show module and show hook.",
+	}
 }
 
 func exe(p *event.Process) string {

@@ -61,6 +61,7 @@ func Checks() []Check {
 		{"hidden-socket", "sockets that one of processes' descriptors, sock_diag and /proc/net has, and another lacks", hiddenSockets},
 		{"deleted-program", "processes whose program has no file any more, or never had one", deletedPrograms},
 		{"replaced-library", "processes that run code of a library that was removed or replaced", replacedLibraries},
+		{"listing-library", "libraries that /etc/ld.so.preload or LD_PRELOAD loads before others and that replace what lists files", listingLibraries},
 		{"writable-code", "memory of processes that is writable and executable and comes from no file", writableCode},
 		{"preload", "libraries that are loaded into every program, or into one that runs, by /etc/ld.so.preload and LD_PRELOAD", preloads},
 		{"bpf-program", "BPF programs that can change memory, results or processes", bpfPrograms},
@@ -81,12 +82,17 @@ type Host struct {
 	// Root is where the host's files are; "" for /.
 	Root  string
 	tasks *task.Snapshot
-	files []task.File
-	// filesErr says why there are no files.
-	filesErr error
-	memoryOf map[uint32][]host.VMA
-	hooksOf  *host.Hooks
-	modsOf   *host.Modules
+	// filesOf are open files, filesErr why there are none; see files.
+	filesOf   []task.File
+	filesErr  error
+	filesRead bool
+	memoryOf  map[uint32][]host.VMA
+	hooksOf   *host.Hooks
+	modsOf    *host.Modules
+	imageOf   *image
+	peekOf    *peek
+	// soon says that the look is for Soon.
+	soon bool
 	// notes say what was not looked at, by design of the kernel and not by a failure.
 	notes []string
 }
@@ -117,15 +123,48 @@ func (h *Host) modules() (*host.Modules, error) {
 	return h.modsOf, nil
 }
 
-// look takes a snapshot.
-func look() (*Host, error) {
-	s, err := task.Take(false)
-	if err != nil {
-		return nil, err
+// files reads the open files of all processes, once.
+func (h *Host) files() ([]task.File, error) {
+	if !h.filesRead {
+		h.filesOf, h.filesErr = h.tasks.Files()
+		h.filesRead = true
 	}
-	h := &Host{tasks: s, memoryOf: map[uint32][]host.VMA{}}
-	h.files, h.filesErr = s.Files()
-	return h, nil
+	return h.filesOf, h.filesErr
+}
+
+// peek is what reads the kernel's memory, loaded once.
+func (h *Host) peek() (*peek, error) {
+	if h.peekOf == nil {
+		p, err := newPeek()
+		if err != nil {
+			return nil, err
+		}
+		h.peekOf = p
+	}
+	return h.peekOf, nil
+}
+
+func (h *Host) close() {
+	if h.tasks != nil {
+		h.tasks.Close()
+	}
+	if h.peekOf != nil {
+		h.peekOf.close()
+	}
+}
+
+// ofKernel are the checks that look at no process.
+var ofKernel = []string{"bpf-program", "hidden-module", "unpackaged-module", "redirected-function", "kernel-table", "listing-hook"}
+
+// look begins a look for checks, with a snapshot of the processes if any is about those.
+func look(checks []Check) (*Host, error) {
+	h := &Host{memoryOf: map[uint32][]host.VMA{}}
+	if !slices.ContainsFunc(checks, func(c Check) bool { return !slices.Contains(ofKernel, c.Name) }) {
+		return h, nil
+	}
+	var err error
+	h.tasks, err = task.Take(false)
+	return h, err
 }
 
 // Skipped is a check that could not be made, and why.
@@ -143,17 +182,24 @@ type Report struct {
 	Took     float64   `json:"took_s"`
 }
 
-// pause lies between the two looks.
-const pause = 300 * time.Millisecond
+// Pause lies between the two looks.
+const Pause = 300 * time.Millisecond
 
 // Run makes the checks of the given names, or all, and looks twice.
-func Run(ctx context.Context, only []string) (*Report, error) {
+func Run(ctx context.Context, only []string) (*Report, error) { return run(ctx, only, false) }
+
+// Soon is Run for whoever wants an answer soon, again and again: it does not read the
+// kernel's table of symbols each time, from which hidden modules are known also by
+// other ways.
+func Soon(ctx context.Context, only []string) (*Report, error) { return run(ctx, only, true) }
+
+func run(ctx context.Context, only []string, soon bool) (*Report, error) {
 	checks, err := chosen(only)
 	if err != nil {
 		return nil, err
 	}
 	begun := time.Now()
-	first, _, _, err := once(checks)
+	first, _, _, err := once(checks, soon)
 	if err != nil {
 		return nil, err
 	}
@@ -161,9 +207,9 @@ func Run(ctx context.Context, only []string) (*Report, error) {
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-time.After(pause):
+	case <-time.After(Pause):
 	}
-	second, skipped, notes, err := once(checks)
+	second, skipped, notes, err := once(checks, soon)
 	if err != nil {
 		return nil, err
 	}
@@ -197,12 +243,13 @@ func chosen(only []string) ([]Check, error) {
 }
 
 // once makes one look.
-func once(checks []Check) ([]Finding, []Skipped, []string, error) {
-	h, err := look()
+func once(checks []Check, soon bool) ([]Finding, []Skipped, []string, error) {
+	h, err := look(checks)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	defer h.tasks.Close()
+	h.soon = soon
+	defer h.close()
 	var found []Finding
 	var skipped []Skipped
 	for _, c := range checks {
@@ -215,7 +262,10 @@ func once(checks []Check) ([]Finding, []Skipped, []string, error) {
 			found = append(found, f)
 		}
 	}
-	return found, skipped, append(h.tasks.Notes, h.notes...), nil
+	if h.tasks != nil {
+		h.notes = append(slices.Clone(h.tasks.Notes), h.notes...)
+	}
+	return found, skipped, h.notes, nil
 }
 
 // both keeps what was found in both looks, the certain first.

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -85,13 +86,66 @@ func TestModuleSymbols(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := moduleSymbols(path)
-	if err != nil || len(got) != 1 || got["xfs"] != "init_x" {
-		t.Errorf("the symbols are %v, %v", got, err)
+	k, err := readImage(path)
+	if err != nil || len(k.symbols) != 1 || k.symbols["xfs"] != "init_x" {
+		t.Errorf("the symbols are %+v, %v", k, err)
 	}
-	if _, err := moduleSymbols(path + "x"); err == nil {
-		t.Error("a file that is not there has symbols")
+}
+
+func TestPreloads(t *testing.T) {
+	for value, want := range map[string]string{
+		"/a/b.so": "/a/b.so", "/a//x.so:/b.so c.so": "/a/x.so,/b.so", "./l.so:lib.so": "/w/l.so", "": "", "$LIB/x.so /y.so": "/w/$LIB/x.so,/y.so",
+	} {
+		if got := strings.Join(Preloads(value, "/w"), ","); got != want {
+			t.Errorf("%q names %q, want %q", value, got, want)
+		}
 	}
+	if got := Preloads("./l.so", ""); got != nil {
+		t.Errorf("without a folder ./l.so is %q", got)
+	}
+}
+
+func TestLibraryJudged(t *testing.T) {
+	if _, err := exec.LookPath("gcc"); err != nil {
+		t.Skip("there is no gcc to make a library with")
+	}
+	h := hostWith(t, map[string]string{"text.so": "no library", "etc/ld.so.preload": "/hides.so\n/plain.so\n"})
+	for name, text := range map[string]string{
+		"hides": "#include <dirent.h>\nstruct dirent *readdir(DIR *d) { return 0; }\nint getdents64(void) { return 0; }",
+		"plain": "#include <dirent.h>\nint count(DIR *d) { int n = 0; while (readdir(d)) n++; return n; }",
+	} {
+		cmd := exec.Command("gcc", "-shared", "-fPIC", "-xc", "-", "-o", filepath.Join(h.Root, name+".so"))
+		cmd.Stdin = strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("gcc: %v: %s", err, out)
+		}
+	}
+	var got []string
+	for _, lib := range append(PreloadList(h.Root), "/text.so", "/none.so", "/etc") {
+		if f := Library(h.Root, lib, "a test"); f != nil {
+			got = append(got, f.What)
+		}
+	}
+	if want := []string{"library /hides.so replaces getdents64, readdir, by which programs list files and processes"}; !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+}
+
+// FuzzLibrary looks into what is no library.
+func FuzzLibrary(f *testing.F) {
+	if self, err := os.ReadFile("/bin/true"); err == nil {
+		f.Add(self)
+	}
+	f.Add([]byte("\x7fELF\x02\x01\x01"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path := filepath.Join(t.TempDir(), "lib.so")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := replaced(path); err != nil && len(found) > 0 {
+			t.Errorf("found %q and failed: %v", found, err)
+		}
+	})
 }
 
 // TestBothLooks keeps what was there both times.

@@ -26,8 +26,9 @@ func hiddenSockets(h *Host) ([]Finding, error) {
 	}
 	lists := host.CompareSockets(spaces)
 	holders := map[uint64]*task.File{}
-	for i := range h.files {
-		if f := &h.files[i]; f.FD.Sock != nil {
+	files, _ := h.files() // without them a socket has no holder
+	for i := range files {
+		if f := &files[i]; f.FD.Sock != nil {
 			holders[f.FD.Inode()] = f
 		}
 	}

@@ -12,46 +12,115 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 )
 
-// image is where the kernel's own code and its table of system calls are.
+// image is what the kernel's symbols tell of it.
 type image struct {
-	start, end uint64 // of the code
-	calls      uint64 // the table's address; 0 where the kernel's symbols lack it
+	start, end uint64 // of the code; 0 where the kernel hides addresses
+	// addresses of the table of system calls, and of the tree of modules; 0 where the
+	// symbols lack them
+	calls, modules uint64
+	// symbols has a symbol of each module that has any
+	symbols map[string]string
 }
 
 func (k *image) own(addr uint64) bool { return addr >= k.start && addr < k.end }
 
-// readImage looks the addresses up among the kernel's symbols.
+// image reads the kernel's symbols, once: there are very many.
+func (h *Host) image() (*image, error) {
+	if h.imageOf == nil && h.soon {
+		h.imageOf = lastImage.Load()
+	}
+	if h.imageOf == nil {
+		k, err := readImage("/proc/kallsyms")
+		if err != nil {
+			return nil, err
+		}
+		h.imageOf = k
+		lastImage.Store(k)
+	}
+	return h.imageOf, nil
+}
+
+// Prepare reads what Soon needs beforehand, so that the first one is as fast as the others.
+// What cannot be read then is told by that one.
+func Prepare() {
+	if k, err := readImage("/proc/kallsyms"); err == nil {
+		lastImage.Store(k)
+	}
+}
+
+// lastImage is what was read last: of the kernel's own nothing in it changes.
+var lastImage atomic.Pointer[image]
+
+// readImage reads the kernel's symbols.
 func readImage(path string) (*image, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	k := &image{}
-	wanted := map[string]*uint64{" _stext": &k.start, " _etext": &k.end, " sys_call_table": &k.calls}
+	k := &image{symbols: map[string]string{}}
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		for name, addr := range wanted { // most lines are none of these, and there are very many
-			if !bytes.HasSuffix(lines.Bytes(), []byte(name)) {
-				continue
-			}
-			first, _, _ := strings.Cut(lines.Text(), " ")
-			if n, err := strconv.ParseUint(first, 16, 64); err == nil {
-				*addr = n
-			}
+		if b := lines.Bytes(); len(b) > 0 && b[len(b)-1] == ']' {
+			k.ofModule(lines.Text())
+		} else {
+			k.ofKernel(b)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
 	}
-	if k.start == 0 || k.end <= k.start {
-		return nil, errors.New("the kernel hides where its code is: run as root, with sysctl kernel.kptr_restrict at most 1")
-	}
 	return k, nil
+}
+
+// ofKernel takes a line of the kernel's own, such as "ffffffff81000000 T _stext". Most
+// lines are of no interest.
+func (k *image) ofKernel(line []byte) {
+	addr, rest, ok := bytes.Cut(line, []byte(" "))
+	if !ok || len(rest) < 2 {
+		return
+	}
+	var to *uint64
+	switch string(rest[2:]) {
+	case "_stext":
+		to = &k.start
+	case "_etext":
+		to = &k.end
+	case "sys_call_table":
+		to = &k.calls
+	case "mod_tree":
+		to = &k.modules
+	default:
+		return
+	}
+	if n, err := strconv.ParseUint(string(addr), 16, 64); err == nil {
+		*to = n
+	}
+}
+
+// ofModule takes a line that ends with the name of a module in brackets.
+func (k *image) ofModule(line string) {
+	w := strings.Fields(line)
+	if len(w) != 4 || !strings.HasPrefix(w[3], "[") {
+		return
+	}
+	// what is no module: programs, and trampolines of the kernel's own
+	if name := strings.Trim(w[3], "[]"); name != "bpf" && !strings.HasPrefix(name, "__builtin") {
+		k.symbols[name] = w[2]
+	}
+}
+
+// check says why addresses cannot be compared; nil where they can.
+func (k *image) check() error {
+	if k.start == 0 || k.end <= k.start {
+		return errors.New("the kernel hides where its code is: run as root, with sysctl kernel.kptr_restrict at most 1")
+	}
+	return nil
 }
 
 // watchedFile is a file whose operations have to be the kernel's own.
@@ -78,15 +147,17 @@ type operation struct {
 
 // kernelTables reads pointers to functions in the kernel's memory.
 func kernelTables(h *Host) ([]Finding, error) {
-	k, err := readImage("/proc/kallsyms")
+	k, err := h.image()
+	if err == nil {
+		err = k.check()
+	}
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPeek()
+	p, err := h.peek()
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
 	var list []operation
 	var failed []string
 	for _, w := range watchedFiles {

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,14 +15,20 @@ func TestReadImage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("1000 T _stext\n3000 T _etext\n5100 R ia32_sys_call_table\n7000 t x_stext\n5000 D sys_call_table\n6000 r x\n100 r sys_call_table\t[fake]\nbroken\n")
+	write("1000 T _stext\n3000 T _etext\n5100 R ia32_sys_call_table\n7000 t x_stext\n5000 D sys_call_table\n6000 r x\n100 r sys_call_table\t[fake]\n8000 d mod_tree\nffff t stub\t[bpf]\nbroken\n\n")
 	k, err := readImage(path)
-	if want := (image{0x1000, 0x3000, 0x5000}); err != nil || *k != want {
-		t.Errorf("the image is %+v, %v, want %+v", k, err, want)
+	if err != nil || k.check() != nil || k.start != 0x1000 || k.end != 0x3000 || k.calls != 0x5000 || k.modules != 0x8000 {
+		t.Errorf("the image is %+v, %v", k, err)
+	}
+	if want := map[string]string{"fake": "sys_call_table"}; !maps.Equal(k.symbols, want) {
+		t.Errorf("modules are %v, want %v", k.symbols, want)
 	}
 	write("0000 T _stext\n0000 T _etext\n")
-	if _, err := readImage(path); err == nil {
-		t.Error("hidden addresses make an image")
+	if k, err := readImage(path); err != nil || k.check() == nil {
+		t.Errorf("hidden addresses are taken for some: %v", err)
+	}
+	if _, err := readImage(path + "x"); err == nil {
+		t.Error("a file that is not there has symbols")
 	}
 }
 
@@ -45,7 +52,7 @@ func FuzzReadImage(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if k, err := readImage(path); err == nil && k.end <= k.start {
+		if k, err := readImage(path); err == nil && k.check() == nil && k.end <= k.start {
 			t.Errorf("%q makes %+v", text, k)
 		}
 	})

@@ -41,7 +41,7 @@ var joined = []string{joinedByTool, joinedByProgram, joinedByTerminal, joinedByA
 // the page; a letter behind one is another form of the same attack.
 func cases() []attackCase {
 	out := shellCases()
-	for _, more := range [][]attackCase{serviceCases(), privilegeCases(), kernelCases(), libraryCases(), memoryCases(), hidingCases(), traceCases()} {
+	for _, more := range [][]attackCase{serviceCases(), privilegeCases(), kernelCases(), libraryCases(), memoryCases(), hidingCases(), traceCases(), rootkitCases()} {
 		out = append(out, more...)
 	}
 	return out

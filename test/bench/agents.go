@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,9 @@ type Agent struct {
 	Stop syscall.Signal
 	// Count reads what the agent wrote to dir; nil where it writes no events.
 	Count func(dir string, t Tools) (Counts, error)
+	// Status is the binary that tells how many records came to the agent; "" where nobody
+	// asks.
+	Status string
 	// Cleanup takes away what stays in the kernel when the programs have ended;
 	// nil where nothing does. It comes after Count.
 	Cleanup func() error
@@ -52,6 +56,8 @@ const (
 	Secrets  = "secrets"
 	AnyOpen  = "anyopen"
 	Events   = "events"
+	Falco    = "falco"
+	FalcoAll = "falco-all"
 	Three    = "three"
 	Libbpf   = "libbpf-tools"
 	Bpftrace = "bpftrace"
@@ -60,7 +66,7 @@ const (
 
 // agentNames are all of them, as the command line lists them.
 func agentNames() []string {
-	return []string{None, Alerts, Secrets, AnyOpen, Three, Events, Libbpf, Bpftrace, Auditd}
+	return []string{None, Alerts, Secrets, AnyOpen, Falco, FalcoAll, Three, Events, Libbpf, Bpftrace, Auditd}
 }
 
 const outputName = "out.json"
@@ -93,6 +99,16 @@ func findAgent(name string, t Tools, bearcat string, extra ...string) (Agent, er
 		a = bearcatAgent(name, "bearcat, a rule on secret files", bearcat, append([]string{"--rules", t.Secrets}, extra...)...)
 	case AnyOpen:
 		a = bearcatAgent(name, "bearcat, a rule on any file", bearcat, append([]string{"--rules", t.AnyOpen}, extra...)...)
+	case Falco, FalcoAll:
+		if _, err := os.Stat(t.Falco); err != nil {
+			return a, fmt.Errorf("there is no copy of Falco's rules: name one with BENCH_FALCO: %w", err)
+		}
+		label, files := "bearcat, Falco's rules", []string{"--rules", t.Falco}
+		if name == FalcoAll { // one rule that may be about any file switches the filters off
+			label, files = "the same, filters off", append(files, "--rules", t.AnyOpen)
+		}
+		a = bearcatAgent(name, label, bearcat, append(files, extra...)...)
+		a.Status = bearcat
 	case Events:
 		a = bearcatAgent(name, "bearcat, every event", bearcat, append([]string{"--events"}, extra...)...)
 	case Three:

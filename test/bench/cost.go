@@ -75,6 +75,9 @@ type WorkloadCost struct {
 	// KernelTime is the run time of the agent's BPF programs per operation,
 	// measured in a run of its own.
 	KernelTime time.Duration `json:"bpf_ns"`
+	// Received is how many records of calls came to the agent in that run, where it is
+	// one that can be asked.
+	Received uint64 `json:"received,omitempty"`
 	// Programs is KernelTime by program, for the whole run.
 	Programs []ProgramCost `json:"programs,omitempty"`
 
@@ -276,6 +279,10 @@ func (m *meter) kernelShare(ctx context.Context, a Agent, r *AgentCost) error {
 		}
 		r.MapBytes = before.MapBytes - min(m.before.MapBytes, before.MapBytes)
 		r.Programs = len(before.Programs) - len(m.before.Programs)
+		received, err := m.received(ctx, a)
+		if err != nil {
+			return err
+		}
 		for _, w := range m.work {
 			if _, err := w.run(ctx, m.Tools); err != nil {
 				return err
@@ -290,6 +297,11 @@ func (m *meter) kernelShare(ctx context.Context, a Agent, r *AgentCost) error {
 			total, costs := after.since(before)
 			c := r.Work[w.Name]
 			c.KernelTime = total / time.Duration(w.N)
+			last := received
+			if received, err = m.received(ctx, a); err != nil {
+				return err
+			}
+			c.Received = received - last
 			for _, p := range costs {
 				c.Programs = append(c.Programs, p)
 			}
@@ -305,4 +317,14 @@ func (m *meter) kernelShare(ctx context.Context, a Agent, r *AgentCost) error {
 		m.progress("%s: BPF run time %s of each exec, in a run of its own", a.Label, shortTime(float64(r.Work["exec"].KernelTime)))
 		return nil
 	})
+}
+
+// received asks the agent how many records of calls have come to it.
+func (m *meter) received(ctx context.Context, a Agent) (uint64, error) {
+	if a.Status == "" {
+		return 0, nil
+	}
+	var account Account
+	err := account.ask(ctx, a.Status, "/run/bearcat/bearcat.sock")
+	return account.Received, err
 }

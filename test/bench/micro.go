@@ -40,13 +40,18 @@ type MicroCost struct {
 	Values map[string]float64 `json:"values"`
 }
 
-// MeasureMicro runs every benchmark below internal/, one package at a time. The
+// MeasureMicro runs every benchmark below internal/ and rules/, one package at a time. The
 // working directory must be the module's root.
 func MeasureMicro(ctx context.Context, o MicroOptions) (*Micro, error) {
 	packages, err := benchmarked("internal")
 	if err != nil {
 		return nil, err
 	}
+	more, err := benchmarked("rules")
+	if err != nil {
+		return nil, err
+	}
+	packages = append(packages, more...)
 	r := &Micro{Host: readHost()}
 	for _, p := range packages {
 		fmt.Fprintf(o.Progress, "  %s\n", p)

@@ -2,6 +2,7 @@
 # Measures what Bearcat costs. docs/benchmarks.md says what the figures mean.
 #
 #   run.sh exec    the load without and with Bearcat, in a guest that counts instructions
+#   run.sh falco   the load with Falco's rules, with and without filters in the kernel
 #   run.sh peers   the same with other tools, those that are installed
 #   run.sh idle    processor and memory when nothing happens, time to start
 #   run.sh flood   opens as fast as two processors make them, and execs among them
@@ -17,6 +18,7 @@
 # BENCH_KERNEL  the guest's kernel (6.12)
 # BENCH_LONG=1  watch the idle agent, and the storm, for ten minutes and not for one
 # BENCH_AGENTS  agents of the exec section, by name and with commas between
+# BENCH_FALCO   a copy of falco_rules.yaml, for the falco section
 # BENCH_ARGS    more arguments for bearcat run, such as "--rules DIR"
 # BEARCAT       the binary to measure; without it bin/bearcat is built
 set -eu
@@ -41,6 +43,8 @@ build() {
 	gcc -O2 -Wall -Wextra -static -o $out/talk test/bench/load/talk.c
 	gcc -O2 -Wall -Wextra -static -s -nostdlib -o $out/nothing test/bench/load/nothing.c
 	cp test/bench/load/*.sh test/bench/rules/*.yaml $out/
+	rm -f $out/falco.yaml
+	if [ -n "${BENCH_FALCO:-}" ]; then cp "$BENCH_FALCO" $out/falco.yaml; fi
 	if [ -z "${BEARCAT:-}" ]; then
 		make -s --no-print-directory build
 		BEARCAT=bin/bearcat
@@ -66,6 +70,15 @@ counted="-counted -e BEARCAT_COUNTED=1"
 section_exec() {
 	say "exec: without and with Bearcat"
 	in_guest 60m "$counted" cost -agents "${BENCH_AGENTS:-none,alerts,secrets,anyopen,events}" -pairs "$pairs" -out "$PWD/$out/exec"
+}
+
+section_falco() {
+	if [ ! -e $out/falco.yaml ]; then
+		say "falco: left out, as BENCH_FALCO names no copy of falco_rules.yaml"
+		return 0
+	fi
+	say "falco: Falco's rules, with and without filters"
+	in_guest 60m "$counted" cost -agents none,falco,falco-all -pairs "$pairs" -out "$PWD/$out/falco"
 }
 
 section_peers() {
@@ -121,7 +134,7 @@ section_micro() {
 
 section=${1:-all}
 case $section in
-exec | peers | idle | flood | storm | fw | observe | show | micro)
+exec | falco | peers | idle | flood | storm | fw | observe | show | micro)
 	build
 	("section_$section")
 	;;
@@ -139,9 +152,9 @@ all)
 		wait $peers || failed="$failed peers"
 		trap - INT TERM
 		cat $out/peers.log
-		rest="idle flood storm fw observe show micro"
+		rest="falco idle flood storm fw observe show micro"
 	else
-		rest="exec peers idle flood storm fw observe show micro"
+		rest="exec falco peers idle flood storm fw observe show micro"
 	fi
 	for s in $rest; do
 		("section_$s") || failed="$failed $s"

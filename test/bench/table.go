@@ -49,7 +49,7 @@ func (c *Cost) WriteText(w io.Writer) error {
 	if err := c.writeRatios(w); err != nil {
 		return err
 	}
-	for _, table := range []func(io.Writer) error{c.writeTargets, c.writeParts, c.writeSeen, c.writeDetails, c.writeKernelTimes} {
+	for _, table := range []func(io.Writer) error{c.writeTargets, c.writeParts, c.writeSeen, c.writeDiscarded, c.writeDetails, c.writeKernelTimes} {
 		if err := table(w); err != nil {
 			return err
 		}
@@ -96,6 +96,43 @@ func (c *Cost) writeRatios(w io.Writer) error {
 		}
 		fmt.Fprintln(t)
 	}
+	return t.Flush()
+}
+
+// writeDiscarded prints which share of the records that come without filters in the kernel
+// does not come with them.
+func (c *Cost) writeDiscarded(w io.Writer) error {
+	var with, without *AgentCost
+	for i := range c.Agents {
+		switch a := &c.Agents[i]; a.Name {
+		case Falco:
+			with = a
+		case FalcoAll:
+			without = a
+		}
+	}
+	if with == nil || without == nil {
+		return nil
+	}
+	t := newTable(w)
+	fmt.Fprintf(t, "\nrecords of calls\t%s\n", strings.Join(c.Work, "\t"))
+	for _, a := range []*AgentCost{with, without} {
+		fmt.Fprint(t, a.Label)
+		for _, name := range c.Work {
+			fmt.Fprintf(t, "\t%d", a.Work[name].Received)
+		}
+		fmt.Fprintln(t)
+	}
+	fmt.Fprint(t, "discarded in the kernel")
+	for _, name := range c.Work {
+		all, some := without.Work[name].Received, with.Work[name].Received
+		if all == 0 || some > all {
+			fmt.Fprint(t, "\t-")
+			continue
+		}
+		fmt.Fprintf(t, "\t%.2f %%", 100*float64(all-some)/float64(all))
+	}
+	fmt.Fprintln(t)
 	return t.Flush()
 }
 

@@ -19,6 +19,8 @@ type Tools struct {
 	// its shell scripts, Secrets, AnyOpen and NoRules rule files for agents,
 	// Auditd the script that starts auditd.
 	Load, Target, Script, Compile, Secrets, AnyOpen, NoRules, Auditd string
+	// Falco is a copy of Falco's rules, which may be missing.
+	Falco string
 }
 
 // FindTools returns the tools in dir, where run.sh puts them.
@@ -28,6 +30,7 @@ func FindTools(dir string) (Tools, error) {
 		Target: filepath.Join(dir, "nothing"),
 		Script: filepath.Join(dir, "mixed.sh"), Compile: filepath.Join(dir, "compile.sh"),
 		Secrets: filepath.Join(dir, "secrets.yaml"), AnyOpen: filepath.Join(dir, "anyopen.yaml"),
+		Falco:   filepath.Join(dir, "falco.yaml"),
 		NoRules: filepath.Join(dir, "norules.yaml"), Auditd: filepath.Join(dir, "auditd.sh"),
 	}
 	for _, f := range t.all() {

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,6 +61,8 @@ type Alert struct {
 	Rule, Priority, Output string
 	// Delay is from the event to the arrival of the line here.
 	Delay time.Duration
+	// At is when it arrived.
+	At time.Time
 	// Line is the whole line.
 	Line []byte
 }
@@ -182,11 +185,24 @@ func (a *Agent) read(r io.Reader) {
 		if err := json.Unmarshal(sc.Bytes(), &l); err != nil || l.Type != "alert" {
 			continue
 		}
-		al := Alert{l.Rule, l.Priority, l.Output, now.Sub(l.Event.Time), bytes.Clone(sc.Bytes())}
+		al := Alert{Rule: l.Rule, Priority: l.Priority, Output: l.Output, Delay: now.Sub(l.Event.Time), At: now, Line: bytes.Clone(sc.Bytes())}
 		a.mu.Lock()
 		a.alerts = append(a.alerts, al)
 		a.mu.Unlock()
 	}
+}
+
+// Await waits, within Do, for an alert of the rule after the last mark.
+func (a *Agent) Await(rule string) {
+	a.t.Helper()
+	a.until("an alert of "+rule+" has come", func() bool {
+		for _, x := range slices.Backward(a.alerts) {
+			if x.Rule == rule || x.Rule == markRule {
+				return x.Rule == rule
+			}
+		}
+		return false
+	})
 }
 
 // Do runs what raises alerts and returns those of the time from before it to

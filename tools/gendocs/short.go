@@ -13,7 +13,7 @@ import (
 // members lists the paths that the line of an event of type t has when all
 // there is to know is known: by writing such a line and looking.
 func members(t event.Type) (map[string]bool, error) {
-	ev := event.Event{Proc: new(event.Process), ExecInfo: new(event.ExecInfo), ExitInfo: new(event.ExitInfo), GapInfo: new(event.GapInfo), LimitInfo: new(event.LimitInfo), CredsInfo: new(event.CredsInfo), FirewallInfo: new(event.FirewallInfo)}
+	ev := event.Event{Proc: new(event.Process), ExecInfo: new(event.ExecInfo), ExitInfo: new(event.ExitInfo), GapInfo: new(event.GapInfo), LimitInfo: new(event.LimitInfo), CredsInfo: new(event.CredsInfo), FirewallInfo: new(event.FirewallInfo), FindingInfo: new(event.FindingInfo)}
 	fill(reflect.ValueOf(&ev).Elem(), 0)
 	ev.Type = t
 	var line any

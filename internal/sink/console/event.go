@@ -60,6 +60,12 @@ func (f Format) AppendEvent(dst []byte, ev *event.Event) []byte {
 	if f := ev.FirewallInfo; f != nil {
 		dst = appendFirewall(dst, f)
 	}
+	if f := ev.FindingInfo; f != nil {
+		dst = termtext.Append(append(dst, "  "...), f.What)
+		dst = termtext.Append(append(dst, " ("...), f.Evidence)
+		dst = termtext.Append(append(dst, "; "...), f.Sure)
+		dst = append(dst, ')')
+	}
 	if l := ev.LimitInfo; l != nil {
 		dst = append(dst, " left out: "...)
 		dst = termtext.Append(dst, l.LeftOut)

@@ -51,6 +51,35 @@ type BPF struct {
 // where they are attached.
 func ReadBPF() (*BPF, error) {
 	out := &BPF{Programs: []Program{}, Maps: []Map{}}
+	calls, err := out.readPrograms()
+	if err != nil {
+		return nil, err
+	}
+	if err := out.nameHelpers(calls); err != nil {
+		out.Notes = append(out.Notes, err.Error())
+	}
+	if err := out.readMaps(); err != nil {
+		return nil, err
+	}
+	out.attach()
+	return out, nil
+}
+
+// readAttached reads where programs are attached and nothing else of them: naming their
+// helpers takes the kernel's whole table of symbols.
+func readAttached() (*BPF, error) {
+	out := &BPF{Programs: []Program{}, Maps: []Map{}}
+	if _, err := out.readPrograms(); err != nil {
+		return nil, err
+	}
+	out.Notes = nil // on instructions
+	out.readLinks()
+	out.readDevices()
+	return out, nil
+}
+
+// readPrograms also gives the targets of their calls, by id.
+func (b *BPF) readPrograms() (map[uint32][]int64, error) {
 	calls := map[uint32][]int64{}
 	hidden := 0
 	for id := ebpf.ProgramID(0); ; {
@@ -73,19 +102,12 @@ func ReadBPF() (*BPF, error) {
 			hidden++
 		}
 		calls[p.ID] = imms
-		out.Programs = append(out.Programs, p)
+		b.Programs = append(b.Programs, p)
 	}
 	if hidden > 0 {
-		out.Notes = append(out.Notes, fmt.Sprintf("the kernel does not show the instructions of %d programs, so their helpers are not known", hidden))
+		b.Notes = append(b.Notes, fmt.Sprintf("the kernel does not show the instructions of %d programs, so their helpers are not known", hidden))
 	}
-	if err := out.nameHelpers(calls); err != nil {
-		out.Notes = append(out.Notes, err.Error())
-	}
-	if err := out.readMaps(); err != nil {
-		return nil, err
-	}
-	out.attach()
-	return out, nil
+	return calls, nil
 }
 
 // readProgram also gives the targets of its calls, relative to the kernel's base

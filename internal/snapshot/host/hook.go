@@ -34,7 +34,7 @@ func ReadHooks() (*Hooks, error) {
 	if text, ok := out.read("/sys/kernel/debug/kprobes/list", "kprobes that no event shows are not known"); ok {
 		out.Hooks = append(out.Hooks, parseKprobes(text)...)
 	}
-	b, err := ReadBPF()
+	b, err := readAttached()
 	if err != nil {
 		out.Notes = append(out.Notes, "BPF programs are not known: "+err.Error())
 		return out, nil
