@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
+	"github.com/bearcat-hids/bearcat/internal/firewall/geo"
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -102,6 +103,11 @@ func device(name string) (uint32, error) {
 	return uint32(d.Index), nil
 }
 
+// onHost is what policies ask of this host.
+func onHost() firewall.Host { return firewall.Host{Device: device, Places: places} }
+
+func places(files []string) (firewall.Networks, error) { return geo.Open(files) }
+
 func fwAttach(p *fwPlaces) *cobra.Command {
 	var mode string
 	var bare bool
@@ -133,7 +139,7 @@ program of someone else at the device is named and left alone.`,
 				if err != nil {
 					return err
 				}
-				policy, err := firewall.Parse(p.state+"/policy.yaml", text, device)
+				policy, err := firewall.Parse(p.state+"/policy.yaml", text, onHost())
 				if err != nil {
 					return err
 				}

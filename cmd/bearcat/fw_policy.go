@@ -40,7 +40,8 @@ func fwApply(p *fwPlaces) *cobra.Command {
 policy before comes back unless bearcat fw confirm is called in time, best from
 a new connection: it proves that one can still be made. Closing the terminal
 does not stop the clock; Ctrl-C goes back at once. docs/fw.md describes the
-file.`,
+file. Of countries and autonomous systems that it names it is said how many
+prefixes their databases have; new databases are read when it is applied again.`,
 		Example: "  bearcat fw apply policy.yaml --confirm 60s",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,7 +58,7 @@ file.`,
 
 // applyText makes a text the policy in use. name is its file's.
 func (p *fwPlaces) applyText(cmd *cobra.Command, name string, text []byte, confirm time.Duration) error {
-	policy, err := firewall.Parse(name, text, device)
+	policy, err := firewall.Parse(name, text, onHost())
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,22 @@ func (p *fwPlaces) applyText(cmd *cobra.Command, name string, text []byte, confi
 		} else if err := fw.Apply(policy); err != nil {
 			return err
 		}
-		return state.Save(text)
+		if err := state.Save(text); err != nil {
+			return err
+		}
+		return p.sayPlaces(cmd, policy)
+	})
+}
+
+// sayPlaces tells how many prefixes the countries and systems of a policy have.
+func (p *fwPlaces) sayPlaces(cmd *cobra.Command, policy *firewall.Policy) error {
+	if len(policy.Regions) == 0 {
+		return nil
+	}
+	return p.print(cmd, policy.Regions, func(w *tabwriter.Writer) {
+		for _, x := range policy.Regions {
+			_, _ = fmt.Fprintf(w, "%s\t%d prefixes\n", x.Name, x.Prefixes)
+		}
 	})
 }
 
@@ -138,7 +154,7 @@ func (p *fwPlaces) inUse() (*firewall.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return firewall.Parse(p.state+"/policy.yaml", text, nil)
+	return firewall.Parse(p.state+"/policy.yaml", text, firewall.Host{Places: places})
 }
 
 func fwDiff(p *fwPlaces) *cobra.Command {
@@ -154,7 +170,7 @@ func fwDiff(p *fwPlaces) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			next, err := firewall.Parse(args[0], text, nil)
+			next, err := firewall.Parse(args[0], text, firewall.Host{Places: places})
 			if err != nil {
 				return err
 			}
@@ -188,14 +204,14 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			policy, err := p.inUse()
-			resolve := device
+			on := onHost()
 			if dev == "" {
-				resolve = nil
+				on.Device = nil
 			}
 			if file != "" {
 				var text []byte
 				if text, err = readFile(cmd, file); err == nil {
-					policy, err = firewall.Parse(file, text, resolve)
+					policy, err = firewall.Parse(file, text, on)
 				}
 			}
 			if err != nil {

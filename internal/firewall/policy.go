@@ -201,6 +201,7 @@ type Policy struct {
 	Monitor   bool   // drop nothing, count what would be
 	Guards    []Guard
 	Rules     []Rule
+	Regions   []Region // the countries and autonomous systems that rules name
 }
 
 // Empty passes what is well formed.

@@ -45,6 +45,8 @@ type fileMatch struct {
 	VLAN     list `yaml:"vlan"`
 	MAC      list `yaml:"mac"`
 	Device   list `yaml:"device"`
+	Country  list `yaml:"country"`
+	ASN      list `yaml:"asn"`
 
 	Established list `yaml:"established"`
 
@@ -72,14 +74,14 @@ type filePolicy struct {
 	Malformed string          `yaml:"malformed"`
 	Unparsed  string          `yaml:"unparsed"`
 	Monitor   bool            `yaml:"monitor"`
+	Databases list            `yaml:"databases"`
 	Sets      map[string]list `yaml:"sets"`
 	Guards    []yaml.Node     `yaml:"guards"`
 	Rules     []yaml.Node     `yaml:"rules"`
 }
 
-// Parse reads a policy. name is the file's, for errors. device gives the index of
-// a device by its name; without it, devices are left at index 0.
-func Parse(name string, text []byte, device func(string) (uint32, error)) (*Policy, error) {
+// Parse reads a policy. name is the file's, for errors.
+func Parse(name string, text []byte, on Host) (*Policy, error) {
 	d := yaml.NewDecoder(strings.NewReader(string(text)))
 	d.KnownFields(true)
 	var f filePolicy
@@ -108,7 +110,7 @@ func Parse(name string, text []byte, device func(string) (uint32, error)) (*Poli
 	if len(f.Rules) > MaxRules {
 		return nil, fmt.Errorf("%s: %d rules are more than %d: put addresses into sets, or block them with bearcat fw add", name, len(f.Rules), MaxRules)
 	}
-	r := reader{sets: f.Sets, device: device}
+	r := reader{sets: f.Sets, device: on.Device, databases: databases{files: f.Databases, open: on.Places}}
 	seen := map[string]int{}
 	var errs []error
 	p.Guards, errs = guards(name, f.Guards)
@@ -125,6 +127,7 @@ func Parse(name string, text []byte, device func(string) (uint32, error)) (*Poli
 		seen[rule.Name] = n.Line
 		p.Rules = append(p.Rules, rule)
 	}
+	p.Regions = r.databases.used
 	return p, errors.Join(errs...)
 }
 
@@ -148,8 +151,9 @@ func decode(n *yaml.Node, to any) error {
 }
 
 type reader struct {
-	sets   map[string]list
-	device func(string) (uint32, error)
+	sets      map[string]list
+	device    func(string) (uint32, error)
+	databases databases
 }
 
 func (r *reader) rule(n *yaml.Node) (Rule, error) {
@@ -166,6 +170,9 @@ func (r *reader) rule(n *yaml.Node) (Rule, error) {
 	}
 	if err := r.match(&out.Match, &f.Not, true); err != nil {
 		return out, fmt.Errorf("not: %w", err)
+	}
+	if err := r.places(&out.Match, &f); err != nil {
+		return out, err
 	}
 	return out, r.action(&out, &f)
 }
