@@ -55,6 +55,7 @@ enum reason {
 	R_SHORT_L4,
 	R_BAD_TCP,
 	R_BAD_UDP,
+	R_SHORT_PPPOE,
 	R_COUNT,
 };
 #define R_MALFORMED R_SHORT_ETH
