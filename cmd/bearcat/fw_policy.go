@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -80,8 +81,24 @@ func (p *fwPlaces) applyText(cmd *cobra.Command, name string, text []byte, confi
 		if err := state.Save(text); err != nil {
 			return err
 		}
+		if err := sayUnseen(cmd, fw, policy); err != nil {
+			return err
+		}
 		return p.sayPlaces(cmd, policy)
 	})
+}
+
+// sayUnseen tells that rules for what goes out have no effect where nobody looks at it.
+func sayUnseen(cmd *cobra.Command, fw *xdp.Firewall, policy *firewall.Policy) error {
+	if !policy.FiltersOut() {
+		return nil
+	}
+	at, err := fw.Attached()
+	if err != nil || slices.ContainsFunc(at, func(a xdp.Attachment) bool { return a.Egress != "" }) {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "what goes out is seen at no device, so rules about it have no effect: bearcat fw attach DEV --egress")
+	return err
 }
 
 // sayPlaces tells how many prefixes the countries and systems of a policy have.
@@ -194,7 +211,7 @@ type judged struct {
 
 func fwTest(p *fwPlaces) *cobra.Command {
 	var file, dev string
-	var established bool
+	var established, out bool
 	cmd := &cobra.Command{
 		Use: "test FRAME|PCAP", Short: "say what would happen to frames, without sending any",
 		Long: `Judges a frame in hexadecimal, or the frames of a capture, by the model that
@@ -225,14 +242,15 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 			}
 			m := model.New(policy, model.Lists{})
 			m.Established = func(*model.Frame) bool { return established }
-			out := []judged{}
+			m.Out = out
+			all := []judged{}
 			judge := func(b []byte) error {
 				v := m.Judge(b, index, time.Hour)
 				verdict := "pass"
 				if v.Drop {
 					verdict = "drop"
 				}
-				out = append(out, judged{len(out) + 1, verdict, v.Reason.String(), v.Rule, v.Would})
+				all = append(all, judged{len(all) + 1, verdict, v.Reason.String(), v.Rule, v.Would})
 				return nil
 			}
 			if b, hexErr := hex.DecodeString(args[0]); hexErr == nil && len(b) > 0 {
@@ -246,8 +264,8 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 			if err != nil {
 				return err
 			}
-			return p.print(cmd, out, func(w *tabwriter.Writer) {
-				for _, j := range out {
+			return p.print(cmd, all, func(w *tabwriter.Writer) {
+				for _, j := range all {
 					_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", j.Frame, j.Verdict, j.Reason, termtext.String(j.Rule), termtext.String(strings.Join(j.Would, " ")))
 				}
 			})
@@ -255,6 +273,7 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 	}
 	cmd.Flags().StringVar(&file, "policy", "", "the policy to judge by; without it the one in use")
 	cmd.Flags().BoolVar(&established, "established", false, "take frames for those that a socket expects")
-	cmd.Flags().StringVar(&dev, "device", "", "the device that frames come from")
+	cmd.Flags().BoolVar(&out, "out", false, "take frames for those that go out")
+	cmd.Flags().StringVar(&dev, "device", "", "the device that frames come from, or leave by")
 	return cmd
 }

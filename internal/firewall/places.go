@@ -117,9 +117,14 @@ func (d *databases) systems(l list) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// places makes one list of source addresses of all that a rule says of them, so that
-// the tables and the program know of addresses only.
-func (r *reader) places(m *Match, f *fileRule) error {
+// places makes one list of addresses of all that a rule says of the other end, which is the
+// destination of what goes out, so that the tables and the program know of addresses only.
+func (r *reader) places(rule *Rule, f *fileRule) error {
+	m, field, key := &rule.Match, Src, "src"
+	addresses := &m.Src
+	if rule.Out {
+		field, addresses, key = Dst, &m.Dst, "dst"
+	}
 	var within, without [][]netip.Prefix
 	for _, x := range []struct {
 		name string
@@ -146,23 +151,23 @@ func (r *reader) places(m *Match, f *fileRule) error {
 		return nil
 	}
 	switch {
-	case m.Has&Src == 0:
-	case m.Not&Src == 0:
-		within = append(within, m.Src)
+	case m.Has&field == 0:
+	case m.Not&field == 0:
+		within = append(within, *addresses)
 	default:
-		without = append(without, m.Src)
+		without = append(without, *addresses)
 	}
-	m.Has |= Src
+	m.Has |= field
 	if len(within) == 0 {
-		m.Not |= Src
+		m.Not |= field
 		var err error
-		m.Src, err = narrow([][]netip.Prefix{slices.Concat(without...)}, nil)
+		*addresses, err = narrow([][]netip.Prefix{slices.Concat(without...)}, nil)
 		return err
 	}
-	m.Not &^= Src
+	m.Not &^= field
 	var err error
-	if m.Src, err = narrow(within, without); err == nil && len(m.Src) == 0 {
-		err = errors.New("no address fits all that the rule says of src, country and asn, so it would never hold: leave it out")
+	if *addresses, err = narrow(within, without); err == nil && len(*addresses) == 0 {
+		err = fmt.Errorf("no address fits all that the rule says of %s, country and asn, so it would never hold: leave it out", key)
 	}
 	return err
 }

@@ -54,30 +54,32 @@ type fileMatch struct {
 }
 
 type fileRule struct {
-	Name     string    `yaml:"name"`
-	Comment  string    `yaml:"comment"`
-	Disabled bool      `yaml:"disabled"`
-	Match    fileMatch `yaml:"match"`
-	Not      fileMatch `yaml:"not"`
-	Action   string    `yaml:"action"`
-	Rate     string    `yaml:"rate"`
-	Burst    string    `yaml:"burst"`
-	Per      string    `yaml:"per"`
-	Ban      string    `yaml:"ban"`
-	Unproven bool      `yaml:"unproven"`
-	Grow     bool      `yaml:"grow"`
-	Monitor  bool      `yaml:"monitor"`
+	Name      string    `yaml:"name"`
+	Comment   string    `yaml:"comment"`
+	Direction string    `yaml:"direction"`
+	Disabled  bool      `yaml:"disabled"`
+	Match     fileMatch `yaml:"match"`
+	Not       fileMatch `yaml:"not"`
+	Action    string    `yaml:"action"`
+	Rate      string    `yaml:"rate"`
+	Burst     string    `yaml:"burst"`
+	Per       string    `yaml:"per"`
+	Ban       string    `yaml:"ban"`
+	Unproven  bool      `yaml:"unproven"`
+	Grow      bool      `yaml:"grow"`
+	Monitor   bool      `yaml:"monitor"`
 }
 
 type filePolicy struct {
-	Default   string          `yaml:"default"`
-	Malformed string          `yaml:"malformed"`
-	Unparsed  string          `yaml:"unparsed"`
-	Monitor   bool            `yaml:"monitor"`
-	Databases list            `yaml:"databases"`
-	Sets      map[string]list `yaml:"sets"`
-	Guards    []yaml.Node     `yaml:"guards"`
-	Rules     []yaml.Node     `yaml:"rules"`
+	Default    string          `yaml:"default"`
+	DefaultOut string          `yaml:"default_out"`
+	Malformed  string          `yaml:"malformed"`
+	Unparsed   string          `yaml:"unparsed"`
+	Monitor    bool            `yaml:"monitor"`
+	Databases  list            `yaml:"databases"`
+	Sets       map[string]list `yaml:"sets"`
+	Guards     []yaml.Node     `yaml:"guards"`
+	Rules      []yaml.Node     `yaml:"rules"`
 }
 
 // Parse reads a policy. name is the file's, for errors.
@@ -96,7 +98,7 @@ func Parse(name string, text []byte, on Host) (*Policy, error) {
 	for _, x := range []struct {
 		key, value string
 		to         *Action
-	}{{"default", f.Default, &p.Default}, {"malformed", f.Malformed, &p.Malformed}, {"unparsed", f.Unparsed, &p.Unparsed}} {
+	}{{"default", f.Default, &p.Default}, {"default_out", f.DefaultOut, &p.DefaultOut}, {"malformed", f.Malformed, &p.Malformed}, {"unparsed", f.Unparsed, &p.Unparsed}} {
 		switch x.value {
 		case "":
 		case "pass":
@@ -165,13 +167,20 @@ func (r *reader) rule(n *yaml.Node) (Rule, error) {
 	if f.Name == "" || strings.ContainsAny(f.Name, " \t\n") {
 		return out, fmt.Errorf("name: %q: a rule needs a name without blanks", f.Name)
 	}
+	switch f.Direction {
+	case "", "in":
+	case "out":
+		out.Out = true
+	default:
+		return out, fmt.Errorf("direction: %q is neither in nor out", f.Direction)
+	}
 	if err := r.match(&out.Match, &f.Match, false); err != nil {
 		return out, fmt.Errorf("match: %w", err)
 	}
 	if err := r.match(&out.Match, &f.Not, true); err != nil {
 		return out, fmt.Errorf("not: %w", err)
 	}
-	if err := r.places(&out.Match, &f); err != nil {
+	if err := r.places(&out, &f); err != nil {
 		return out, err
 	}
 	return out, r.action(&out, &f)
@@ -200,6 +209,9 @@ func (r *reader) action(out *Rule, f *fileRule) error {
 			return errors.New("grow and unproven belong to a ban: add ban: 10m")
 		}
 		return nil
+	}
+	if out.Out {
+		return errors.New("ban: it is of a source, and what goes out has this host as its source")
 	}
 	if out.Action != Drop && out.Action != Limit {
 		return fmt.Errorf("ban: only a rule that drops or limits can ban")

@@ -48,13 +48,13 @@ static __always_inline u32 is_tag(u16 type)
 
 /* Whether a frame has fewer bytes than that. f->length is at first that of its first
  * buffer; the kernel is only asked for the others where the packet goes beyond. */
-static __always_inline int shorter(struct xdp_md *ctx, struct fw_frame *f, u32 than)
+static __always_inline int shorter(struct hook_ctx *ctx, struct fw_frame *f, u32 than)
 {
 	if (than <= f->length)
 		return 0;
 	if (!has_frags)
 		return 1;
-	f->length = bpf_xdp_get_buff_len(ctx);
+	f->length = whole_length(ctx);
 	return than > f->length;
 }
 
@@ -153,7 +153,7 @@ static __always_inline int parse_l4(struct fw_frame *f, void *data, void *end)
 #define ALL 0xffffffff
 
 /* room is where what the packet lies in ends. */
-static __always_inline int parse_ip4(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end, u32 off, u32 room)
+static __always_inline int parse_ip4(struct hook_ctx *ctx, struct fw_frame *f, void *data, void *end, u32 off, u32 room)
 {
 	u32 header, total, fragment;
 	u8 *p = data + off;
@@ -162,6 +162,8 @@ static __always_inline int parse_ip4(struct xdp_md *ctx, struct fw_frame *f, voi
 		return R_SHORT_IP4;
 	header = (p[0] & 15) * 4;
 	total = be16(p + 2);
+	if (!total && unsegmented(ctx))
+		total = f->length - off;
 	if (p[0] >> 4 != 4 || header < 20 || total < header)
 		return R_BAD_IP4;
 	if (off + total > room || shorter(ctx, f, off + total))
@@ -192,7 +194,7 @@ static __always_inline u32 is_extension(u8 next)
 	       next == 140;
 }
 
-static __always_inline int parse_ip6(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end, u32 off, u32 room)
+static __always_inline int parse_ip6(struct hook_ctx *ctx, struct fw_frame *f, void *data, void *end, u32 off, u32 room)
 {
 	u8 *p = data + off;
 	u32 left;
@@ -202,6 +204,8 @@ static __always_inline int parse_ip6(struct xdp_md *ctx, struct fw_frame *f, voi
 	if (p[0] >> 4 != 6)
 		return R_BAD_IP6;
 	left = be16(p + 4);
+	if (!left && unsegmented(ctx))
+		left = f->length - off - 40;
 	if (off + 40 + left > room || shorter(ctx, f, off + 40 + left))
 		return R_SHORT_IP6;
 	f->family = 6;
@@ -254,7 +258,7 @@ static __always_inline int parse_extension(struct fw_frame *f, void *data, void 
  * What a PPPoE session carries, as an Ethernet type, 0 where the frame is cut off. Its
  * version and code are not looked at, since receivers do not either.
  */
-static __always_inline u16 parse_pppoe(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end, u32 *off, u32 *room)
+static __always_inline u16 parse_pppoe(struct hook_ctx *ctx, struct fw_frame *f, void *data, void *end, u32 *off, u32 *room)
 {
 	u8 *p = data + *off;
 	u32 length, protocol;
@@ -276,7 +280,7 @@ static __always_inline u16 parse_pppoe(struct xdp_md *ctx, struct fw_frame *f, v
 	return protocol == PPP_IP6 ? ETH_IP6 : ETH_PPPOE;
 }
 
-static __always_inline int parse(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end)
+static __always_inline int parse(struct hook_ctx *ctx, struct fw_frame *f, void *data, void *end)
 {
 	u8 *p = data;
 	u32 off = 14, room = ALL;
@@ -313,7 +317,7 @@ static __always_inline int parse(struct xdp_md *ctx, struct fw_frame *f, void *d
 	if (type == ETH_IP6)
 		return parse_ip6(ctx, f, data, end, off, room);
 	if (has_frags)
-		f->length = bpf_xdp_get_buff_len(ctx);
+		f->length = whole_length(ctx);
 	return type == ETH_ARP ? R_ARP : R_UNPARSED;
 }
 
