@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
+	"github.com/bearcat-hids/bearcat/internal/firewall/geo"
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -102,16 +103,23 @@ func device(name string) (uint32, error) {
 	return uint32(d.Index), nil
 }
 
+// onHost is what policies ask of this host.
+func onHost() firewall.Host { return firewall.Host{Device: device, Places: places} }
+
+func places(files []string) (firewall.Networks, error) { return geo.Open(files) }
+
 func fwAttach(p *fwPlaces) *cobra.Command {
 	var mode string
-	var bare bool
+	var bare, egress bool
 	cmd := &cobra.Command{
 		Use: "attach DEV...", Short: "put the firewall in front of devices",
 		Long: `Loads the firewall, or replaces the program of an older bearcat without missing
 a packet, and attaches it. The policy and the lists that were in use before the
 host restarted are put back first; fw unit prints a service that does so. A
-program of someone else at the device is named and left alone.`,
-		Example: "  bearcat fw attach eth0\n  bearcat fw attach eth0 eth1 --mode native",
+program of someone else at the device is named and left alone. With --egress
+what goes out is judged too, by the rules with direction: out; before Linux 6.6,
+which lacks tcx, by a clsact filter.`,
+		Example: "  bearcat fw attach eth0\n  bearcat fw attach eth0 eth1 --mode native\n  bearcat fw attach eth0 --egress",
 		Args:    usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := host.CheckKillSwitch(p.kill); err != nil {
@@ -133,7 +141,7 @@ program of someone else at the device is named and left alone.`,
 				if err != nil {
 					return err
 				}
-				policy, err := firewall.Parse(p.state+"/policy.yaml", text, device)
+				policy, err := firewall.Parse(p.state+"/policy.yaml", text, onHost())
 				if err != nil {
 					return err
 				}
@@ -150,18 +158,32 @@ program of someone else at the device is named and left alone.`,
 				if err != nil {
 					return err
 				}
+				if egress {
+					if a.Egress, err = fw.AttachEgress(dev); err != nil {
+						return err
+					}
+				}
 				done = append(done, a)
 			}
 			return p.print(cmd, done, func(w *tabwriter.Writer) {
 				for _, a := range done {
-					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", termtext.String(a.Device), a.Mode, termtext.String(a.Why))
+					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", termtext.String(a.Device), modes(&a), termtext.String(a.Why))
 				}
 			})
 		},
 	}
 	cmd.Flags().StringVar(&mode, "mode", string(xdp.Auto), "auto, native or generic")
+	cmd.Flags().BoolVar(&egress, "egress", false, "judge what goes out of them too")
 	cmd.Flags().BoolVar(&bare, "no-protection", false, "put nothing on the allow list")
 	return cmd
+}
+
+// modes says how the firewall is at a device.
+func modes(a *xdp.Attachment) string {
+	if a.Egress == "" {
+		return string(a.Mode)
+	}
+	return fmt.Sprintf("%s, egress by %s", a.Mode, a.Egress)
 }
 
 // restore puts back the lists of before the host restarted.
@@ -202,14 +224,19 @@ func (p *fwPlaces) restore(cmd *cobra.Command, fw *xdp.Firewall) error {
 }
 
 func fwDetach(p *fwPlaces) *cobra.Command {
-	return &cobra.Command{
+	var egress bool
+	cmd := &cobra.Command{
 		Use: "detach DEV...", Short: "take the firewall from devices; lists and policy stay",
-		Example: "  bearcat fw detach eth0",
+		Example: "  bearcat fw detach eth0\n  bearcat fw detach eth0 --egress",
 		Args:    usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return p.open(func(fw *xdp.Firewall) error {
+				detach := fw.Detach
+				if egress {
+					detach = fw.DetachEgress
+				}
 				for _, dev := range args {
-					if err := fw.Detach(dev); err != nil {
+					if err := detach(dev); err != nil {
 						return err
 					}
 				}
@@ -217,6 +244,8 @@ func fwDetach(p *fwPlaces) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&egress, "egress", false, "only from what goes out of them")
+	return cmd
 }
 
 func fwPanic(p *fwPlaces) *cobra.Command {
@@ -247,13 +276,14 @@ func fwStatus(p *fwPlaces) *cobra.Command {
 				}{s, host.State{Dir: p.state}.Pending(), host.CheckKillSwitch(p.kill) != nil}
 				return p.print(cmd, out, func(w *tabwriter.Writer) {
 					for _, a := range s.Attached {
-						_, _ = fmt.Fprintf(w, "device\t%s\t%s\n", termtext.String(a.Device), a.Mode)
+						_, _ = fmt.Fprintf(w, "device\t%s\t%s\n", termtext.String(a.Device), modes(&a))
 					}
 					if len(s.Attached) == 0 {
 						_, _ = fmt.Fprintln(w, "device\tnone: bearcat fw attach DEV")
 					}
 					_, _ = fmt.Fprintf(w, "rules\t%d\t%s\n", s.Rules, s.Engine)
 					_, _ = fmt.Fprintf(w, "default\t%s\t\n", s.Default)
+					_, _ = fmt.Fprintf(w, "default of what goes out\t%s\t\n", s.DefaultOut)
 					_, _ = fmt.Fprintf(w, "monitor\t%v\t\n", s.Monitor)
 					_, _ = fmt.Fprintf(w, "waits to be confirmed\t%v\t\n", out.Pending)
 					_, _ = fmt.Fprintf(w, "kill switch\t%v\t\n", out.KillSwitch)

@@ -105,6 +105,9 @@ func (p *fwPlaces) explain(fw *xdp.Firewall, policy *firewall.Policy, a netip.Ad
 func explainRules(policy *firewall.Policy, a netip.Addr) []step {
 	var out []step
 	for _, r := range policy.Active() {
+		if r.Out {
+			continue
+		}
 		m := r.Match
 		if m.Has&firewall.Src != 0 {
 			in := false

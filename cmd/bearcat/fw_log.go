@@ -29,6 +29,7 @@ type fwLogged struct {
 	Reason      string    `json:"reason,omitempty"`
 	Rule        string    `json:"rule,omitempty"`
 	Device      string    `json:"device,omitempty"`
+	Out         bool      `json:"out,omitempty"` // it was to leave
 	Source      string    `json:"source,omitempty"`
 	Destination string    `json:"destination,omitempty"`
 	Protocol    uint8     `json:"protocol,omitempty"`
@@ -119,7 +120,7 @@ func (r *logRun) run(l *xdp.Log, d time.Duration) error {
 }
 
 func (r *logRun) show(rec *xdp.Logged) error {
-	x := fwLogged{Time: rec.Time, What: "drop", Rule: rec.Rule, Length: rec.Length, Strikes: rec.Strikes, Unsaid: rec.Unsaid}
+	x := fwLogged{Time: rec.Time, What: "drop", Rule: rec.Rule, Out: rec.Out, Length: rec.Length, Strikes: rec.Strikes, Unsaid: rec.Unsaid}
 	r.shown++
 	r.unsaid += rec.Unsaid
 	if rec.Ban > 0 {
@@ -175,6 +176,10 @@ func (r *logRun) print(x *fwLogged) error {
 		_, err = fmt.Fprintf(r.out, "%s ban %s for %s by %s%s\n", at, x.Source, x.For, termtext.String(x.Rule), again)
 		return err
 	}
-	_, err = fmt.Fprintf(r.out, "%s drop %s protocol %d %s > %s, %d bytes: %s\n", at, termtext.String(x.Device), x.Protocol, x.Source, x.Destination, x.Length, termtext.String(why(x)))
+	device := termtext.String(x.Device)
+	if x.Out {
+		device += " out"
+	}
+	_, err = fmt.Fprintf(r.out, "%s drop %s protocol %d %s > %s, %d bytes: %s\n", at, device, x.Protocol, x.Source, x.Destination, x.Length, termtext.String(why(x)))
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -40,7 +41,8 @@ func fwApply(p *fwPlaces) *cobra.Command {
 policy before comes back unless bearcat fw confirm is called in time, best from
 a new connection: it proves that one can still be made. Closing the terminal
 does not stop the clock; Ctrl-C goes back at once. docs/fw.md describes the
-file.`,
+file. Of countries and autonomous systems that it names it is said how many
+prefixes their databases have; new databases are read when it is applied again.`,
 		Example: "  bearcat fw apply policy.yaml --confirm 60s",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,7 +59,7 @@ file.`,
 
 // applyText makes a text the policy in use. name is its file's.
 func (p *fwPlaces) applyText(cmd *cobra.Command, name string, text []byte, confirm time.Duration) error {
-	policy, err := firewall.Parse(name, text, device)
+	policy, err := firewall.Parse(name, text, onHost())
 	if err != nil {
 		return err
 	}
@@ -76,7 +78,38 @@ func (p *fwPlaces) applyText(cmd *cobra.Command, name string, text []byte, confi
 		} else if err := fw.Apply(policy); err != nil {
 			return err
 		}
-		return state.Save(text)
+		if err := state.Save(text); err != nil {
+			return err
+		}
+		if err := sayUnseen(cmd, fw, policy); err != nil {
+			return err
+		}
+		return p.sayPlaces(cmd, policy)
+	})
+}
+
+// sayUnseen tells that rules for what goes out have no effect where nobody looks at it.
+func sayUnseen(cmd *cobra.Command, fw *xdp.Firewall, policy *firewall.Policy) error {
+	if !policy.FiltersOut() {
+		return nil
+	}
+	at, err := fw.Attached()
+	if err != nil || slices.ContainsFunc(at, func(a xdp.Attachment) bool { return a.Egress != "" }) {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "what goes out is seen at no device, so rules about it have no effect: bearcat fw attach DEV --egress")
+	return err
+}
+
+// sayPlaces tells how many prefixes the countries and systems of a policy have.
+func (p *fwPlaces) sayPlaces(cmd *cobra.Command, policy *firewall.Policy) error {
+	if len(policy.Regions) == 0 {
+		return nil
+	}
+	return p.print(cmd, policy.Regions, func(w *tabwriter.Writer) {
+		for _, x := range policy.Regions {
+			_, _ = fmt.Fprintf(w, "%s\t%d prefixes\n", x.Name, x.Prefixes)
+		}
 	})
 }
 
@@ -138,7 +171,7 @@ func (p *fwPlaces) inUse() (*firewall.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return firewall.Parse(p.state+"/policy.yaml", text, nil)
+	return firewall.Parse(p.state+"/policy.yaml", text, firewall.Host{Places: places})
 }
 
 func fwDiff(p *fwPlaces) *cobra.Command {
@@ -154,7 +187,7 @@ func fwDiff(p *fwPlaces) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			next, err := firewall.Parse(args[0], text, nil)
+			next, err := firewall.Parse(args[0], text, firewall.Host{Places: places})
 			if err != nil {
 				return err
 			}
@@ -178,7 +211,7 @@ type judged struct {
 
 func fwTest(p *fwPlaces) *cobra.Command {
 	var file, dev string
-	var established bool
+	var established, out bool
 	cmd := &cobra.Command{
 		Use: "test FRAME|PCAP", Short: "say what would happen to frames, without sending any",
 		Long: `Judges a frame in hexadecimal, or the frames of a capture, by the model that
@@ -188,14 +221,14 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			policy, err := p.inUse()
-			resolve := device
+			on := onHost()
 			if dev == "" {
-				resolve = nil
+				on.Device = nil
 			}
 			if file != "" {
 				var text []byte
 				if text, err = readFile(cmd, file); err == nil {
-					policy, err = firewall.Parse(file, text, resolve)
+					policy, err = firewall.Parse(file, text, on)
 				}
 			}
 			if err != nil {
@@ -209,14 +242,15 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 			}
 			m := model.New(policy, model.Lists{})
 			m.Established = func(*model.Frame) bool { return established }
-			out := []judged{}
+			m.Out = out
+			all := []judged{}
 			judge := func(b []byte) error {
 				v := m.Judge(b, index, time.Hour)
 				verdict := "pass"
 				if v.Drop {
 					verdict = "drop"
 				}
-				out = append(out, judged{len(out) + 1, verdict, v.Reason.String(), v.Rule, v.Would})
+				all = append(all, judged{len(all) + 1, verdict, v.Reason.String(), v.Rule, v.Would})
 				return nil
 			}
 			if b, hexErr := hex.DecodeString(args[0]); hexErr == nil && len(b) > 0 {
@@ -230,8 +264,8 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 			if err != nil {
 				return err
 			}
-			return p.print(cmd, out, func(w *tabwriter.Writer) {
-				for _, j := range out {
+			return p.print(cmd, all, func(w *tabwriter.Writer) {
+				for _, j := range all {
 					_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", j.Frame, j.Verdict, j.Reason, termtext.String(j.Rule), termtext.String(strings.Join(j.Would, " ")))
 				}
 			})
@@ -239,6 +273,7 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 	}
 	cmd.Flags().StringVar(&file, "policy", "", "the policy to judge by; without it the one in use")
 	cmd.Flags().BoolVar(&established, "established", false, "take frames for those that a socket expects")
-	cmd.Flags().StringVar(&dev, "device", "", "the device that frames come from")
+	cmd.Flags().BoolVar(&out, "out", false, "take frames for those that go out")
+	cmd.Flags().StringVar(&dev, "device", "", "the device that frames come from, or leave by")
 	return cmd
 }

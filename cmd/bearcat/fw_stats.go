@@ -29,6 +29,7 @@ type rated struct {
 type fwRates struct {
 	Time    time.Time `json:"time"`
 	Reasons []rated   `json:"reasons"`
+	Out     []rated   `json:"out,omitempty"`
 	Rules   []rated   `json:"rules"`
 }
 
@@ -56,7 +57,7 @@ func fwStats(p *fwPlaces) *cobra.Command {
 	var count int
 	cmd := &cobra.Command{
 		Use: "stats", Short: "packets by reason and by rule",
-		Long:    "Counts since the firewall was loaded. The last column is what a rule in monitor\nwould have dropped, what was over a limit, or what a guard banned for. With\n--watch also what comes a second.",
+		Long:    "Counts since the firewall was loaded; those of what goes out have \"out\" before\nthem. The last column is what a rule in monitor\nwould have dropped, what was over a limit, or what a guard banned for. With\n--watch also what comes a second.",
 		Example: "  bearcat fw stats\n  bearcat fw stats --watch 2s",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -72,6 +73,9 @@ func fwStats(p *fwPlaces) *cobra.Command {
 					_, _ = fmt.Fprintln(w, "\t\tpackets\tbytes\tover")
 					for _, c := range s.Reasons {
 						_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", c.Verdict, c.Name, c.Packets, c.Bytes, c.Over)
+					}
+					for _, c := range s.Out {
+						_, _ = fmt.Fprintf(w, "out %s\t%s\t%d\t%d\t%d\n", c.Verdict, c.Name, c.Packets, c.Bytes, c.Over)
 					}
 					for _, c := range s.Rules {
 						_, _ = fmt.Fprintf(w, "rule\t%s\t%d\t%d\t%d\n", termtext.String(c.Name), c.Packets, c.Bytes, c.Over)
@@ -109,7 +113,7 @@ func (p *fwPlaces) watchStats(cmd *cobra.Command, fw *xdp.Firewall, every time.D
 		}
 		at := time.Now()
 		passed := at.Sub(last).Seconds()
-		out := fwRates{at, rates(now.Reasons, before.Reasons, passed), rates(now.Rules, before.Rules, passed)}
+		out := fwRates{at, rates(now.Reasons, before.Reasons, passed), rates(now.Out, before.Out, passed), rates(now.Rules, before.Rules, passed)}
 		before, last = now, at
 		err = p.print(cmd, out, func(w *tabwriter.Writer) {
 			_, _ = fmt.Fprintf(w, "%s\t\tpackets/s\tbits/s\tpackets\tover\n", at.Format("15:04:05"))
@@ -118,6 +122,9 @@ func (p *fwPlaces) watchStats(cmd *cobra.Command, fw *xdp.Firewall, every time.D
 			}
 			for _, r := range out.Reasons {
 				line(r.Verdict, r)
+			}
+			for _, r := range out.Out {
+				line("out "+r.Verdict, r)
 			}
 			for _, r := range out.Rules {
 				line("rule", r)
@@ -137,7 +144,8 @@ func (p *fwPlaces) watchStats(cmd *cobra.Command, fw *xdp.Firewall, every time.D
 var deviceName = regexp.MustCompile(`^[A-Za-z0-9_.@-]{1,15}$`)
 
 func fwUnit(p *fwPlaces) *cobra.Command {
-	return &cobra.Command{
+	var egress bool
+	cmd := &cobra.Command{
 		Use: "unit DEV...", Short: "print a systemd service that attaches at boot",
 		Long: `The service runs before the network is up, so that no packet gets by; the policy
 and the lists come back from the state folder. It does nothing while the kill
@@ -154,7 +162,7 @@ switch is there.`,
 					return fmt.Errorf("%q is not the name of a device that a unit can hold", dev)
 				}
 			}
-			text := unitText(binary, p, args)
+			text := unitText(binary, p, args, egress)
 			if p.asJSON {
 				return p.print(cmd, map[string]string{"unit": text}, nil)
 			}
@@ -162,9 +170,11 @@ switch is there.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&egress, "egress", false, "have it judge what goes out too")
+	return cmd
 }
 
-func unitText(binary string, p *fwPlaces, devices []string) string {
+func unitText(binary string, p *fwPlaces, devices []string, egress bool) string {
 	quote := func(s string) string {
 		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`).Replace(s) + `"`
 	}
@@ -175,6 +185,9 @@ func unitText(binary string, p *fwPlaces, devices []string) string {
 		if f.value != f.usual {
 			flags = append(flags, f.name, quote(f.value))
 		}
+	}
+	if egress {
+		flags = append(flags, "--egress")
 	}
 	var b strings.Builder
 	_, _ = fmt.Fprintf(&b, "[Unit]\nDescription=Bearcat firewall\nDefaultDependencies=no\nBefore=network-pre.target\nWants=network-pre.target\n")

@@ -10,7 +10,7 @@ import (
 
 func TestUnitText(t *testing.T) {
 	p := &fwPlaces{pins: xdp.DefaultDir, state: "/srv/my state", kill: host.KillSwitch}
-	text := unitText("/usr/bin/bearcat", p, []string{"eth0", "br-lan"})
+	text := unitText("/usr/bin/bearcat", p, []string{"eth0", "br-lan"}, false)
 	for _, want := range []string{
 		`ExecStart="/usr/bin/bearcat" fw attach eth0 br-lan --state "/srv/my state"`,
 		`After=sys-subsystem-net-devices-br\x2dlan.device`, "ConditionPathExists=!/etc/bearcat/fw.off", "Before=network-pre.target",

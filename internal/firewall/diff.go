@@ -13,7 +13,7 @@ func Diff(old, next *Policy) []string {
 		key  string
 		a, b any
 	}{
-		{"default", old.Default, next.Default}, {"malformed", old.Malformed, next.Malformed},
+		{"default", old.Default, next.Default}, {"default_out", old.DefaultOut, next.DefaultOut}, {"malformed", old.Malformed, next.Malformed},
 		{"unparsed", old.Unparsed, next.Unparsed}, {"monitor", old.Monitor, next.Monitor},
 	} {
 		if x.a != x.b {

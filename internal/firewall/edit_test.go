@@ -20,7 +20,7 @@ func TestEdit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := Parse("x", text, nil)
+		p, err := Parse("x", text, Host{})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
@@ -92,7 +92,7 @@ func TestEdit(t *testing.T) {
 }
 
 func TestGuardsAreRead(t *testing.T) {
-	p, err := Parse("x", []byte("guards: [{name: ssh, ports: [22, 2200-2299], connections: 5/m, ban: 1h, grow: true}]\n"), nil)
+	p, err := Parse("x", []byte("guards: [{name: ssh, ports: [22, 2200-2299], connections: 5/m, ban: 1h, grow: true}]\n"), Host{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestGuardsAreRead(t *testing.T) {
 		"{name: a, ports: [22], connections: 5/m, halfopen: 5/s}":                          "not found",
 		"{name: a, ports: [1], connections: 5/m}, {name: a, ports: [2], connections: 5/m}": "already",
 	} {
-		if _, err := Parse("x", []byte("guards: ["+text+"]\n"), nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse("x", []byte("guards: ["+text+"]\n"), Host{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}

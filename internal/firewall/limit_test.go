@@ -19,7 +19,7 @@ func TestLimits(t *testing.T) {
 		"rate: 1GB/s":                        {time.Microsecond, time.Second, false},
 		"rate: 100GB/s":                      {9 * time.Nanosecond, 976562500, false}, // 10/1024 ns a byte, not 10.24
 	} {
-		p, err := Parse("p", []byte("rules: [{name: a, action: limit, "+text+"}]"), nil)
+		p, err := Parse("p", []byte("rules: [{name: a, action: limit, "+text+"}]"), Host{})
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -47,12 +47,12 @@ func TestLimitMistakes(t *testing.T) {
 		"rate: 1B/s, burst: 9999999GB":  "more than a day",
 		"rate: 10/s, per: packet":       "neither source nor flow",
 	} {
-		_, err := Parse("p", []byte("rules: [{name: a, action: limit, "+text+"}]"), nil)
+		_, err := Parse("p", []byte("rules: [{name: a, action: limit, "+text+"}]"), Host{})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s gives %v, want %q in it", text, err, want)
 		}
 	}
-	if _, err := Parse("p", []byte("rules: [{name: a, action: drop, per: flow}]"), nil); err == nil || !strings.Contains(err.Error(), "belong to action: limit") {
+	if _, err := Parse("p", []byte("rules: [{name: a, action: drop, per: flow}]"), Host{}); err == nil || !strings.Contains(err.Error(), "belong to action: limit") {
 		t.Errorf("per without a limit gives %v", err)
 	}
 }

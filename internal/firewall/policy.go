@@ -6,6 +6,7 @@ package firewall
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -162,6 +163,7 @@ type Rule struct {
 	Unproven bool
 	Grow     bool // each ban of a source is twice as long as the one before
 	Monitor  bool // count what would be dropped, and go on
+	Out      bool // of what goes out, and not of what comes in
 }
 
 // Guard bans a source that opens too many TCP connections to ports of this host.
@@ -195,16 +197,23 @@ func (g *Guard) halfOpen() Rule {
 // Policy is everything that decides on a frame but for lists that commands keep:
 // blocked, allowed and banned sources.
 type Policy struct {
-	Default   Action // of IP packets that no rule decides
-	Malformed Action // of frames that contradict themselves
-	Unparsed  Action // of what is neither IP nor ARP
-	Monitor   bool   // drop nothing, count what would be
-	Guards    []Guard
-	Rules     []Rule
+	Default    Action // of IP packets that come in and no rule decides
+	DefaultOut Action // of those that go out
+	Malformed  Action // of frames that contradict themselves
+	Unparsed   Action // of what is neither IP nor ARP
+	Monitor    bool   // drop nothing, count what would be
+	Guards     []Guard
+	Rules      []Rule
+	Regions    []Region // the countries and autonomous systems that rules name
 }
 
 // Empty passes what is well formed.
 func Empty() *Policy { return &Policy{Malformed: Drop} }
+
+// FiltersOut says whether the policy can drop what goes out.
+func (p *Policy) FiltersOut() bool {
+	return p.DefaultOut == Drop || slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Out && !r.Disabled })
+}
 
 // Active gives the rules that are not disabled, in order. Those that guards stand for
 // come first.

@@ -28,7 +28,7 @@ rules:
 `
 
 func TestParse(t *testing.T) {
-	p, err := Parse("p.yaml", []byte(sample), func(string) (uint32, error) { return 3, nil })
+	p, err := Parse("p.yaml", []byte(sample), Host{Device: func(string) (uint32, error) { return 3, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestParse(t *testing.T) {
 	if m := low.Match; m.Has != TTL|Fragment|VLAN|MAC|Device || m.Not != VLAN|MAC|Device || m.Device != 3 || !low.Monitor {
 		t.Errorf("low-ttl: %+v", low)
 	}
-	if p, err := Parse("empty", nil, nil); err != nil || p.Malformed != Drop || p.Default != Pass {
+	if p, err := Parse("empty", nil, Host{}); err != nil || p.Malformed != Drop || p.Default != Pass {
 		t.Errorf("the empty file: %+v, %v", p, err)
 	}
 }
@@ -89,7 +89,7 @@ func TestParseMistakes(t *testing.T) {
 		"rules: [{name: a, action: drop, match: {payload: {bytes: a}}, not: {payload: {bytes: b}}}]":      "under not",
 		"rules: [{name: a, action: drop, match: {payload: {bytes: a, ofset: 1}}}]":                        "ofset",
 	} {
-		_, err := Parse("p", []byte(text), func(string) (uint32, error) { return 0, errNoDevice{} })
+		_, err := Parse("p", []byte(text), Host{Device: func(string) (uint32, error) { return 0, errNoDevice{} }})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\ngives %v, want %q in it", text, err, want)
 		}
@@ -98,7 +98,7 @@ func TestParseMistakes(t *testing.T) {
 
 func TestPayload(t *testing.T) {
 	read := func(s string) *Match {
-		p, err := Parse("p", []byte("rules: [{name: a, action: drop, match: {payload: "+s+"}}]"), nil)
+		p, err := Parse("p", []byte("rules: [{name: a, action: drop, match: {payload: "+s+"}}]"), Host{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(sample))
 	f.Add([]byte("rules: [{name: a, action: limit, rate: 4294967295/s, burst: 4294967295}]"))
 	f.Add([]byte("rules: [{name: a, action: drop, not: {payload: {offset: 3, bytes: 0x00ff, mask: 0x0f0f}}}]"))
-	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = Parse("f", b, nil) })
+	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = Parse("f", b, Host{}) })
 }
 
 func TestFeed(t *testing.T) {

@@ -28,6 +28,7 @@ const (
 	ShortL4
 	BadTCP
 	BadUDP
+	ShortPPPoE
 	Reasons // how many there are
 )
 
@@ -36,7 +37,7 @@ func (r Reason) String() string {
 		"default", "rule", "allow", "block", "ban", "arp", "neighbour discovery", "unparsed", "monitor", "engine failed",
 		"short ethernet", "short vlan tag", "too many vlan tags", "short ipv4", "bad ipv4 header", "short ipv6",
 		"bad ipv6 header", "short extension header", "too many extension headers", "tiny fragment", "short layer 4",
-		"bad tcp header", "bad udp length",
+		"bad tcp header", "bad udp length", "short pppoe",
 	}
 	if int(r) < len(names) {
 		return names[r]

@@ -45,6 +45,8 @@ type fileMatch struct {
 	VLAN     list `yaml:"vlan"`
 	MAC      list `yaml:"mac"`
 	Device   list `yaml:"device"`
+	Country  list `yaml:"country"`
+	ASN      list `yaml:"asn"`
 
 	Established list `yaml:"established"`
 
@@ -52,34 +54,36 @@ type fileMatch struct {
 }
 
 type fileRule struct {
-	Name     string    `yaml:"name"`
-	Comment  string    `yaml:"comment"`
-	Disabled bool      `yaml:"disabled"`
-	Match    fileMatch `yaml:"match"`
-	Not      fileMatch `yaml:"not"`
-	Action   string    `yaml:"action"`
-	Rate     string    `yaml:"rate"`
-	Burst    string    `yaml:"burst"`
-	Per      string    `yaml:"per"`
-	Ban      string    `yaml:"ban"`
-	Unproven bool      `yaml:"unproven"`
-	Grow     bool      `yaml:"grow"`
-	Monitor  bool      `yaml:"monitor"`
+	Name      string    `yaml:"name"`
+	Comment   string    `yaml:"comment"`
+	Direction string    `yaml:"direction"`
+	Disabled  bool      `yaml:"disabled"`
+	Match     fileMatch `yaml:"match"`
+	Not       fileMatch `yaml:"not"`
+	Action    string    `yaml:"action"`
+	Rate      string    `yaml:"rate"`
+	Burst     string    `yaml:"burst"`
+	Per       string    `yaml:"per"`
+	Ban       string    `yaml:"ban"`
+	Unproven  bool      `yaml:"unproven"`
+	Grow      bool      `yaml:"grow"`
+	Monitor   bool      `yaml:"monitor"`
 }
 
 type filePolicy struct {
-	Default   string          `yaml:"default"`
-	Malformed string          `yaml:"malformed"`
-	Unparsed  string          `yaml:"unparsed"`
-	Monitor   bool            `yaml:"monitor"`
-	Sets      map[string]list `yaml:"sets"`
-	Guards    []yaml.Node     `yaml:"guards"`
-	Rules     []yaml.Node     `yaml:"rules"`
+	Default    string          `yaml:"default"`
+	DefaultOut string          `yaml:"default_out"`
+	Malformed  string          `yaml:"malformed"`
+	Unparsed   string          `yaml:"unparsed"`
+	Monitor    bool            `yaml:"monitor"`
+	Databases  list            `yaml:"databases"`
+	Sets       map[string]list `yaml:"sets"`
+	Guards     []yaml.Node     `yaml:"guards"`
+	Rules      []yaml.Node     `yaml:"rules"`
 }
 
-// Parse reads a policy. name is the file's, for errors. device gives the index of
-// a device by its name; without it, devices are left at index 0.
-func Parse(name string, text []byte, device func(string) (uint32, error)) (*Policy, error) {
+// Parse reads a policy. name is the file's, for errors.
+func Parse(name string, text []byte, on Host) (*Policy, error) {
 	d := yaml.NewDecoder(strings.NewReader(string(text)))
 	d.KnownFields(true)
 	var f filePolicy
@@ -94,7 +98,7 @@ func Parse(name string, text []byte, device func(string) (uint32, error)) (*Poli
 	for _, x := range []struct {
 		key, value string
 		to         *Action
-	}{{"default", f.Default, &p.Default}, {"malformed", f.Malformed, &p.Malformed}, {"unparsed", f.Unparsed, &p.Unparsed}} {
+	}{{"default", f.Default, &p.Default}, {"default_out", f.DefaultOut, &p.DefaultOut}, {"malformed", f.Malformed, &p.Malformed}, {"unparsed", f.Unparsed, &p.Unparsed}} {
 		switch x.value {
 		case "":
 		case "pass":
@@ -108,7 +112,7 @@ func Parse(name string, text []byte, device func(string) (uint32, error)) (*Poli
 	if len(f.Rules) > MaxRules {
 		return nil, fmt.Errorf("%s: %d rules are more than %d: put addresses into sets, or block them with bearcat fw add", name, len(f.Rules), MaxRules)
 	}
-	r := reader{sets: f.Sets, device: device}
+	r := reader{sets: f.Sets, device: on.Device, databases: databases{files: f.Databases, open: on.Places}}
 	seen := map[string]int{}
 	var errs []error
 	p.Guards, errs = guards(name, f.Guards)
@@ -125,6 +129,7 @@ func Parse(name string, text []byte, device func(string) (uint32, error)) (*Poli
 		seen[rule.Name] = n.Line
 		p.Rules = append(p.Rules, rule)
 	}
+	p.Regions = r.databases.used
 	return p, errors.Join(errs...)
 }
 
@@ -148,8 +153,9 @@ func decode(n *yaml.Node, to any) error {
 }
 
 type reader struct {
-	sets   map[string]list
-	device func(string) (uint32, error)
+	sets      map[string]list
+	device    func(string) (uint32, error)
+	databases databases
 }
 
 func (r *reader) rule(n *yaml.Node) (Rule, error) {
@@ -161,11 +167,21 @@ func (r *reader) rule(n *yaml.Node) (Rule, error) {
 	if f.Name == "" || strings.ContainsAny(f.Name, " \t\n") {
 		return out, fmt.Errorf("name: %q: a rule needs a name without blanks", f.Name)
 	}
+	switch f.Direction {
+	case "", "in":
+	case "out":
+		out.Out = true
+	default:
+		return out, fmt.Errorf("direction: %q is neither in nor out", f.Direction)
+	}
 	if err := r.match(&out.Match, &f.Match, false); err != nil {
 		return out, fmt.Errorf("match: %w", err)
 	}
 	if err := r.match(&out.Match, &f.Not, true); err != nil {
 		return out, fmt.Errorf("not: %w", err)
+	}
+	if err := r.places(&out, &f); err != nil {
+		return out, err
 	}
 	return out, r.action(&out, &f)
 }
@@ -193,6 +209,9 @@ func (r *reader) action(out *Rule, f *fileRule) error {
 			return errors.New("grow and unproven belong to a ban: add ban: 10m")
 		}
 		return nil
+	}
+	if out.Out {
+		return errors.New("ban: it is of a source, and what goes out has this host as its source")
 	}
 	if out.Action != Drop && out.Action != Limit {
 		return fmt.Errorf("ban: only a rule that drops or limits can ban")

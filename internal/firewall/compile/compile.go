@@ -47,8 +47,8 @@ type Tables struct {
 	Ports      [2][65536]uint32
 	NoPort     [2]uint32 // frames without ports
 	NamedPorts [2]bool
-	Named      uint32 // which of source, destination and the two ports some rule is about, as bits
-	Protocols  [256]uint32
+	Named      uint32         // which of source, destination and the two ports some rule is about, as bits
+	Protocols  [2][256]uint32 // of what comes in and of what goes out, without the rules of the other
 }
 
 type compiler struct {
@@ -128,6 +128,10 @@ func clear1(bits []uint64, i int) { bits[i/64] &^= 1 << (i % 64) }
 // accepting gives the row of the rules that accept a value which is in the lists
 // of those in covered.
 func (c *compiler) accepting(covered, has, not []uint64) uint32 {
+	return c.row(c.accepts(covered, has, not))
+}
+
+func (c *compiler) accepts(covered, has, not []uint64) []uint64 {
 	bits := make([]uint64, c.Words)
 	for w := range bits {
 		bits[w] = (covered[w] ^ not[w]) | ^has[w]
@@ -135,7 +139,7 @@ func (c *compiler) accepting(covered, has, not []uint64) uint32 {
 	if n := len(c.Rules) % 64; n != 0 {
 		bits[c.Words-1] &= 1<<n - 1
 	}
-	return c.row(bits)
+	return bits
 }
 
 func (c *compiler) protocols() {
@@ -152,7 +156,16 @@ func (c *compiler) protocols() {
 		for _, i := range by[p] {
 			set(covered, i)
 		}
-		c.Protocols[p] = c.accepting(covered, has, not)
+		bits := c.accepts(covered, has, not)
+		for direction := range c.Protocols {
+			own := slices.Clone(bits)
+			for i := range c.Rules {
+				if c.Rules[i].Out != (direction == 1) {
+					clear1(own, i)
+				}
+			}
+			c.Protocols[direction][p] = c.row(own)
+		}
 	}
 }
 

@@ -56,6 +56,11 @@ func Read(b []byte) (Frame, firewall.Reason) {
 		ethertype = binary.BigEndian.Uint16(b[2:])
 		b = b[4:]
 	}
+	if ethertype == 0x8864 {
+		if ethertype, b = readPPPoE(b); ethertype == 0 {
+			return f, firewall.ShortPPPoE
+		}
+	}
 	switch ethertype {
 	case 0x0800:
 		return f, f.readIP4(b)
@@ -65,6 +70,30 @@ func Read(b []byte) (Frame, firewall.Reason) {
 		return f, firewall.ARP
 	}
 	return f, firewall.Unparsed
+}
+
+// readPPPoE gives what a PPPoE session carries, and its type as of Ethernet: 0 where the
+// frame is cut off, that of PPPoE where it carries something else.
+func readPPPoE(b []byte) (ethertype uint16, carried []byte) {
+	if len(b) < 8 {
+		return 0, nil
+	}
+	length := int(binary.BigEndian.Uint16(b[4:]))
+	if length < 2 || 6+length > len(b) {
+		return 0, nil
+	}
+	b = b[6 : 6+length]
+	protocol, b := uint16(b[0]), b[1:]
+	if protocol&1 == 0 { // two bytes
+		protocol, b = protocol<<8|uint16(b[0]), b[1:]
+	}
+	switch protocol {
+	case 0x21:
+		return 0x0800, b
+	case 0x57:
+		return 0x86dd, b
+	}
+	return 0x8864, b
 }
 
 func (f *Frame) readIP4(b []byte) firewall.Reason {

@@ -29,6 +29,8 @@ type Model struct {
 	policy *firewall.Policy
 	rules  []firewall.Rule
 	lists  Lists
+	// Out has frames go out and not come in.
+	Out bool
 	// Hash gives the account of a frame's source, or flow, with a rule; the kernel shares
 	// accounts by a hash, a model without one does not.
 	Hash func(f *Frame, rule int) uint64
@@ -53,13 +55,17 @@ func covers(l []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// Judge gives the verdict on a frame that comes in through device at time now.
+// Judge gives the verdict on a frame that comes in, or goes out, through device at time now.
 func (m *Model) Judge(b []byte, device uint32, now time.Duration) Verdict {
 	f, reason := Read(b)
 	f.Device = device
 	f.Established = m.Established != nil && m.Established(&f)
 	v := m.judge(&f, reason, now)
-	if v.Drop && f.Src.IsValid() && !v.Reason.Malformed() && covers(m.lists.Allow, f.Src) {
+	other := f.Src
+	if m.Out {
+		other = f.Dst
+	}
+	if v.Drop && other.IsValid() && !v.Reason.Malformed() && covers(m.lists.Allow, other) {
 		v.Drop, v.Reason = false, firewall.ByAllow
 	}
 	if v.Drop && m.policy.Monitor {
@@ -74,9 +80,9 @@ func (m *Model) judge(f *Frame, reason firewall.Reason, now time.Duration) Verdi
 		return Verdict{Reason: reason}
 	case reason == firewall.Unparsed:
 		return Verdict{Drop: m.policy.Unparsed == firewall.Drop, Reason: reason}
-	case f.Src.IsValid() && covers(m.lists.Block, f.Src):
+	case !m.Out && f.Src.IsValid() && covers(m.lists.Block, f.Src):
 		return Verdict{Drop: true, Reason: firewall.ByBlock}
-	case f.Src.IsValid() && (covers(m.lists.Ban, f.Src) || m.bans[f.Src] > now):
+	case !m.Out && f.Src.IsValid() && (covers(m.lists.Ban, f.Src) || m.bans[f.Src] > now):
 		return Verdict{Drop: true, Reason: firewall.ByBan}
 	case reason != firewall.ByRule:
 		return Verdict{Drop: m.policy.Malformed == firewall.Drop, Reason: reason}
@@ -86,7 +92,7 @@ func (m *Model) judge(f *Frame, reason firewall.Reason, now time.Duration) Verdi
 	var v Verdict
 	for i := range m.rules {
 		r := &m.rules[i]
-		if !Holds(&r.Match, f) {
+		if r.Out != m.Out || !Holds(&r.Match, f) {
 			continue
 		}
 		drops := r.Action == firewall.Drop || (r.Action == firewall.Limit && m.over(f, i, now))
@@ -102,7 +108,11 @@ func (m *Model) judge(f *Frame, reason firewall.Reason, now time.Duration) Verdi
 			return v
 		}
 	}
-	v.Drop, v.Reason = m.policy.Default == firewall.Drop, firewall.ByDefault
+	otherwise := m.policy.Default
+	if m.Out {
+		otherwise = m.policy.DefaultOut
+	}
+	v.Drop, v.Reason = otherwise == firewall.Drop, firewall.ByDefault
 	return v
 }
 

@@ -30,6 +30,9 @@ type Attachment struct {
 	Device string `json:"device"`
 	Mode   Mode   `json:"mode"`
 	Why    string `json:"why,omitempty"` // what is to be said of the mode
+	// Egress is how what goes out is seen: tcx, or clsact before Linux 6.6; empty where it
+	// is not.
+	Egress string `json:"egress,omitempty"`
 }
 
 // Attach puts the firewall in front of a device. It replaces nothing of others.
@@ -44,7 +47,7 @@ func (f *Firewall) Attach(device string, mode Mode) (Attachment, error) {
 			if mode != Auto && mode != at {
 				return a, fmt.Errorf("the firewall is at %s already, in %s mode: detach it first", device, at)
 			}
-			return Attachment{device, at, "was there already"}, nil
+			return Attachment{Device: device, Mode: at, Why: "was there already"}, nil
 		}
 		if err := os.Remove(f.linkPath(device)); err != nil { // the device came anew under its name
 			return a, fmt.Errorf("removing what is left of an attachment: %w", err)
@@ -90,8 +93,15 @@ func (f *Firewall) Attach(device string, mode Mode) (Attachment, error) {
 
 func (f *Firewall) linkPath(device string) string { return filepath.Join(f.dir, "links", device) }
 
-// Detach takes the firewall from a device.
+// Detach takes the firewall from a device, both from what comes in and from what goes out.
 func (f *Firewall) Detach(device string) error {
+	if how, err := f.egress(device); err != nil {
+		return err
+	} else if how != "" {
+		if err := f.DetachEgress(device); err != nil {
+			return err
+		}
+	}
 	if err := os.Remove(f.linkPath(device)); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("the firewall is not at %q: bearcat fw status says where it is", device)
@@ -147,7 +157,11 @@ func (f *Firewall) Attached() ([]Attachment, error) {
 	for _, d := range dir {
 		mode, err := f.attachment(d.Name())
 		if err == nil && mode != "" {
-			out = append(out, Attachment{Device: d.Name(), Mode: mode})
+			how, err := f.egress(d.Name())
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, Attachment{Device: d.Name(), Mode: mode, Egress: how})
 		}
 	}
 	return out, nil
@@ -156,10 +170,11 @@ func (f *Firewall) Attached() ([]Attachment, error) {
 // Panic takes the firewall from every device and forgets all of it. It needs
 // nothing but the pins, whatever version made them.
 func Panic(dir string) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing the firewall: %w", err)
+	err := removeFilters(dir) // what no pin holds
+	if gone := os.RemoveAll(dir); gone != nil {
+		err = errors.Join(err, fmt.Errorf("removing the firewall: %w", gone))
 	}
-	return nil
+	return err
 }
 
 // programAt asks which XDP program a device has; 0 means none.

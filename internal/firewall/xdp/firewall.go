@@ -77,6 +77,9 @@ func Load(dir string) (*Firewall, error) {
 		if err := f.replace(); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
+		if err := f.replaceEgress(); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
 		if err := f.replaceGuard(); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
@@ -118,9 +121,26 @@ func (f *Firewall) load(opts ebpf.CollectionOptions) error {
 // lets that one go. The map through which a program calls itself is pinned as long
 // as the program is attached: the kernel empties it otherwise.
 func (f *Firewall) replace() error {
-	fresh := map[string]func(string) error{"entry": f.objs.FwEntry.Pin, "again": f.objs.Again.Pin}
+	return swapPins(f.dir, f.objs.FwEntry, f.objs.Again, func() error {
+		attached, err := f.Attached()
+		if err != nil {
+			return err
+		}
+		for _, a := range attached {
+			if err := f.update(a.Device); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// swapPins pins a program and the map through which it calls itself where those before are
+// pinned, and calls use in between: when both are there.
+func swapPins(dir string, entry *ebpf.Program, again *ebpf.Map, use func() error) error {
+	fresh := map[string]func(string) error{"entry": entry.Pin, "again": again.Pin}
 	for name, pin := range fresh {
-		path := filepath.Join(f.dir, name+"-new")
+		path := filepath.Join(dir, name+"-new")
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("removing %s, left by an attempt before: %w", path, err)
 		}
@@ -128,17 +148,11 @@ func (f *Firewall) replace() error {
 			return fmt.Errorf("pinning to %s: %w", path, err)
 		}
 	}
-	attached, err := f.Attached()
-	if err != nil {
+	if err := use(); err != nil {
 		return err
 	}
-	for _, a := range attached {
-		if err := f.update(a.Device); err != nil {
-			return err
-		}
-	}
 	for name := range fresh {
-		path := filepath.Join(f.dir, name)
+		path := filepath.Join(dir, name)
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("removing the pin of the program before: %w", err)
 		}
@@ -173,22 +187,27 @@ func Open(dir string) (*Firewall, error) {
 		return nil, fmt.Errorf("reading the firewall's program: %w", err)
 	}
 	f.spec = spec
+	for name, to := range f.maps() {
+		if *to, err = ebpf.LoadPinnedMap(filepath.Join(dir, name), nil); err != nil {
+			return nil, errors.Join(fmt.Errorf("opening the firewall's map %s: %w", name, err), f.Close())
+		}
+	}
+	if f.objs.FwEntry, err = ebpf.LoadPinnedProgram(filepath.Join(dir, "entry"), nil); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the firewall's program: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+// maps are those that commands and other programs use too, by their names.
+func (f *Firewall) maps() map[string]**ebpf.Map {
 	m := &f.objs
-	for name, to := range map[string]**ebpf.Map{
+	return map[string]**ebpf.Map{
 		"rows": &m.Rows, "rules": &m.Rules, "payloads": &m.Payloads, "tries": &m.Tries, "flats": &m.Flats, "heads": &m.Heads, "source6": &m.Source6, "target6": &m.Target6,
 		"configs": &m.Configs, "control": &m.Control, "active": &m.Active, "block4": &m.Block4, "block6": &m.Block6, "blocknet4": &m.Blocknet4,
 		"blocknet6": &m.Blocknet6, "allow4": &m.Allow4, "allow6": &m.Allow6, "bans": &m.Bans, "buckets": &m.Buckets,
 		"reasons": &m.Reasons, "counters": &m.Counters, "names": &m.Names, "guards": &m.Guards, "drops": &m.Drops, "near4": &m.Near4, "marks": &m.Marks, "log_paid": &m.LogPaid,
 		"events": &m.Events,
-	} {
-		if *to, err = ebpf.LoadPinnedMap(filepath.Join(dir, name), nil); err != nil {
-			return nil, errors.Join(fmt.Errorf("opening the firewall's map %s: %w", name, err), f.Close())
-		}
 	}
-	if m.FwEntry, err = ebpf.LoadPinnedProgram(filepath.Join(dir, "entry"), nil); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the firewall's program: %w", err), f.Close())
-	}
-	return f, nil
 }
 
 // Program is what judges frames, for benchmarks that run it on frames of their own.

@@ -22,6 +22,8 @@ func (g gen) frame() []byte {
 		ethertype = 0x0806
 	case 1:
 		ethertype = 0x8864
+	case 2, 3, 4:
+		ethertype, b = 0x8864, g.pppoe(ethertype, b)
 	}
 	head := []byte{2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, byte(g.IntN(3))}
 	if g.IntN(3) == 0 {
@@ -42,6 +44,23 @@ func (g gen) frame() []byte {
 		b = append(b, 0)
 	}
 	return b
+}
+
+// pppoe puts a packet into a frame of a session, sometimes with another length or protocol,
+// and with the protocol in either form.
+func (g gen) pppoe(ethertype uint16, packet []byte) []byte {
+	protocol := map[uint16][]byte{0x0800: {0, 0x21}, 0x86dd: {0, 0x57}}[ethertype]
+	switch g.IntN(6) {
+	case 0:
+		protocol = protocol[1:]
+	case 1:
+		protocol = [][]byte{{0xc0, 0x21}, {0x80, 0x57}, {0x21, 0x21}, {1}}[g.IntN(4)]
+	}
+	b := binary.BigEndian.AppendUint16([]byte{0x11, 0, 0, 9}, uint16(len(protocol)+len(packet)-g.IntN(3)/2*g.IntN(30)))
+	if g.IntN(8) == 0 {
+		b[g.IntN(2)] = byte(g.Uint32())
+	}
+	return append(append(b, protocol...), packet...)
 }
 
 func (g gen) broken(b []byte) []byte {

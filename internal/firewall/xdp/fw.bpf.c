@@ -19,19 +19,24 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const struct fw_rule *type_rule __attribute__((unused));
 const struct fw_log *type_log __attribute__((unused));
 
-int fw_match(struct xdp_md *ctx);
+int fw_match(struct hook_ctx *ctx);
+int fw_entry(struct hook_ctx *ctx);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 1 + OUT);
 	__type(key, u32);
-	__array(values, int(struct xdp_md *));
+	__array(values, int(struct hook_ctx *));
 } again SEC(".maps") = {
+#if OUT
+	.values = { [0] = &fw_match, [1] = &fw_entry },
+#else
 	.values = { [0] = &fw_match },
+#endif
 };
 
-SEC("xdp")
-int fw_match(struct xdp_md *ctx)
+HOOK
+int fw_match(struct hook_ctx *ctx)
 {
 	u32 zero = 0, slot, said;
 	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);
@@ -39,11 +44,11 @@ int fw_match(struct xdp_md *ctx)
 	struct fw_config *config;
 
 	if (!f || !c)
-		return XDP_PASS;
+		return HOOK_PASS;
 	slot = f->slot;
 	config = bpf_map_lookup_elem(&configs, &slot);
 	if (!config)
-		return XDP_PASS;
+		return HOOK_PASS;
 	said = match(ctx, f, config);
 	if (said == ON) {
 		bpf_tail_call(ctx, &again, 0);
@@ -53,7 +58,7 @@ int fw_match(struct xdp_md *ctx)
 }
 
 #define READ(name, parse_part)                                                                               \
-	__noinline int name(struct xdp_md *ctx)                                                              \
+	__noinline int name(struct hook_ctx *ctx)                                                              \
 	{                                                                                                    \
 		void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;                    \
 		u32 zero = 0;                                                                                \
@@ -64,7 +69,7 @@ int fw_match(struct xdp_md *ctx)
 READ(read_extension, parse_extension(f, data, end))
 
 /* Goes over the extension headers, up to what they carry. */
-static __always_inline int read_extensions(struct xdp_md *ctx, struct fw_frame *f)
+static __always_inline int read_extensions(struct hook_ctx *ctx, struct fw_frame *f)
 {
 	struct fw_frame *kept = keep(ctx, f);
 	int reason;
@@ -84,7 +89,7 @@ static __always_inline int read_extensions(struct xdp_md *ctx, struct fw_frame *
 }
 
 /* Everything but the matcher's further steps. */
-static __always_inline u32 judge(struct xdp_md *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config)
+static __always_inline u32 judge(struct hook_ctx *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	u32 reason = parse(ctx, f, data, end), why;
@@ -93,7 +98,7 @@ static __always_inline u32 judge(struct xdp_md *ctx, struct fw_frame *f, struct 
 		return DECIDED(0, R_ARP);
 	if (reason == R_UNPARSED)
 		return DECIDED(config->unparsed == A_DROP, R_UNPARSED);
-	if (f->l3 && c->blocks) {
+	if (!OUT && f->l3 && c->blocks) {
 		why = blocked(f, c);
 		if (why)
 			return DECIDED(1, why);
@@ -108,16 +113,29 @@ static __always_inline u32 judge(struct xdp_md *ctx, struct fw_frame *f, struct 
 	if (f->has_icmp && f->family == 6 && WITHIN(f->icmp_type, 133, 137) && f->ttl == 255)
 		return DECIDED(0, R_ND);
 	if (!config->rules)
-		return DECIDED(config->default_action == A_DROP, R_DEFAULT);
+		return DECIDED(default_drops(config), R_DEFAULT);
 	if (!find_rows(f, config))
 		return DECIDED(1, R_ENGINE);
 	return match_first(ctx, f, config);
 }
 
-SEC("xdp")
-int fw_entry(struct xdp_md *ctx)
+#if OUT
+#define PULL 2048
+
+/* Puts more of a frame where it can be read, if it seemed malformed for want of that, and
+ * begins anew. Does not come back then. */
+static __always_inline void read_again(struct hook_ctx *ctx, u32 reason)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	u32 there = ctx->data_end - ctx->data, want = ctx->len < PULL ? ctx->len : PULL;
+
+	if (reason >= R_MALFORMED && there < want && !bpf_skb_pull_data(ctx, want))
+		bpf_tail_call(ctx, &again, 1);
+}
+#endif
+
+HOOK
+int fw_entry(struct hook_ctx *ctx)
+{
 	struct fw_frame frame = {}, *f = &frame;
 	u32 zero = 0, slot, *now, said;
 	struct fw_control *c = bpf_map_lookup_elem(&control, &zero);
@@ -125,17 +143,28 @@ int fw_entry(struct xdp_md *ctx)
 
 	now = bpf_map_lookup_elem(&active, &zero);
 	if (!c || !now)
-		return XDP_PASS;
+		return HOOK_PASS;
 	slot = *(volatile u32 *)now & 1;
 	config = bpf_map_lookup_elem(&configs, &slot);
 	if (!config)
-		return XDP_PASS;
+		return HOOK_PASS;
 	/* In memory, as one piece: fields that the compiler gives places of their own take more
 	 * of the stack, which the functions below need some of too. */
 	asm volatile("" : : "r"(f) : "memory");
 	f->slot = slot;
-	f->length = has_frags && config->lengths ? bpf_xdp_get_buff_len(ctx) : end - data;
+#if OUT
+	f->length = ctx->len;
+	if (ctx->vlan_present) { /* a tag that the device will write */
+		f->has_vlan = 1;
+		f->vlan = ctx->vlan_tci & 0xfff;
+	}
 	said = judge(ctx, f, c, config);
+	if (said != ON)
+		read_again(ctx, said & 0xff);
+#else
+	f->length = has_frags && config->lengths ? whole_length(ctx) : ctx->data_end - ctx->data;
+	said = judge(ctx, f, c, config);
+#endif
 	if (said == ON) {
 		bpf_tail_call(ctx, &again, 0);
 		said = DECIDED(1, R_ENGINE);

@@ -55,6 +55,7 @@ enum reason {
 	R_SHORT_L4,
 	R_BAD_TCP,
 	R_BAD_UDP,
+	R_SHORT_PPPOE,
 	R_COUNT,
 };
 #define R_MALFORMED R_SHORT_ETH
@@ -149,11 +150,13 @@ struct fw_config {
 	u32 direct;	      /* few rules: in place of a row's number stand its bits */
 	u32 headed;	      /* the rows are in the table of heads as well */
 	u32 lengths;	      /* some rule is about the length of frames, or counts bytes */
-	u32 protocols[256];   /* rows */
+	u32 protocols[2][256]; /* rows, of what comes in and of what goes out */
 	u8 default_action;
 	u8 malformed;
 	u8 unparsed;
 	u8 monitor;
+	u8 default_out;
+	u8 pad[3];
 };
 
 /* What holds over all policies. */
@@ -195,7 +198,8 @@ struct fw_log {
 	u32 strikes;
 	u8 kind;
 	u8 reason;
-	u8 pad[2];
+	u8 out; /* it was to leave */
+	u8 pad;
 };
 
 struct fw_paid {

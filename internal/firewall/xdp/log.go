@@ -27,6 +27,7 @@ type Logged struct {
 	Reason  firewall.Reason
 	Device  uint32 // index
 	Length  uint32
+	Out     bool   // it was to leave
 	Frame   []byte // its first 256 bytes
 	// Unsaid is how many drops before had no room in the rate.
 	Unsaid uint64
@@ -137,7 +138,7 @@ func (l *records) decode(b []byte) (*Logged, error) {
 	}
 	out := &Logged{
 		Time: l.start.Add(time.Duration(k.Time)), Ban: time.Duration(k.BanNs), Strikes: k.Strikes, Reason: firewall.Reason(k.Reason),
-		Device: k.Device, Length: k.Length, Unsaid: k.Unsaid, Frame: b[size:min(len(b), size+int(k.Captured))],
+		Device: k.Device, Out: k.Out != 0, Length: k.Length, Unsaid: k.Unsaid, Frame: b[size:min(len(b), size+int(k.Captured))],
 	}
 	if k.BanNs > 0 {
 		out.Source = banned(k.Addr)

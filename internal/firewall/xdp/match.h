@@ -67,7 +67,7 @@ __noinline int next_word(u32 w)
 
 /* Goes through the candidates, as many steps as fit into one program, then
  * calls itself for the rest. */
-static __always_inline u32 match(struct xdp_md *ctx, struct fw_frame *f, struct fw_config *config)
+static __always_inline u32 match(struct hook_ctx *ctx, struct fw_frame *f, struct fw_config *config)
 {
 	for (int i = 0; i < STEPS; i++) {
 		/* read from memory anew, so that each step looks the same to the verifier */
@@ -77,7 +77,7 @@ static __always_inline u32 match(struct xdp_md *ctx, struct fw_frame *f, struct 
 		if (!bits) {
 			found = next_word(*(volatile u32 *)&f->word);
 			if (found == NONE)
-				return DECIDED(config->default_action == A_DROP, R_DEFAULT);
+				return DECIDED(default_drops(config), R_DEFAULT);
 			if (found != FOUND)
 				return DECIDED(1, R_ENGINE);
 			bits = *(volatile u64 *)&f->bits;
@@ -110,7 +110,7 @@ static __always_inline u64 first_word(struct fw_frame *f, struct five *r, u32 wo
 
 /* The first candidate, without a call where it is a plain rule: most frames have none or
  * one. What the matcher needs to go on is kept. */
-static __always_inline u32 match_first(struct xdp_md *ctx, struct fw_frame *f, struct fw_config *config)
+static __always_inline u32 match_first(struct hook_ctx *ctx, struct fw_frame *f, struct fw_config *config)
 {
 	struct fw_frame *kept;
 	struct fw_rule *rule;
@@ -141,7 +141,7 @@ static __always_inline u32 match_first(struct xdp_md *ctx, struct fw_frame *f, s
 		bits = kept->bits;
 	}
 	if (!bits)
-		return DECIDED(config->default_action == A_DROP, R_DEFAULT);
+		return DECIDED(default_drops(config), R_DEFAULT);
 	number = (f->word - 1) * 64 + lowest(bits);
 	rule = rule_at(f->slot, number);
 	if (rule && rule->plain && !config->monitor) {
@@ -157,7 +157,7 @@ static __always_inline u32 match_first(struct xdp_md *ctx, struct fw_frame *f, s
 	if (done)
 		return DECIDED(done == 2, R_RULE);
 	if (!f->bits && f->word >= config->words)
-		return DECIDED(config->default_action == A_DROP, R_DEFAULT);
+		return DECIDED(default_drops(config), R_DEFAULT);
 	return ON;
 }
 

@@ -11,6 +11,7 @@
 #define ETH_IP4 0x0800
 #define ETH_ARP 0x0806
 #define ETH_IP6 0x86dd
+#define ETH_PPPOE 0x8864
 
 /*
  * The parts are functions that the kernel verifies each by itself; between them
@@ -47,13 +48,13 @@ static __always_inline u32 is_tag(u16 type)
 
 /* Whether a frame has fewer bytes than that. f->length is at first that of its first
  * buffer; the kernel is only asked for the others where the packet goes beyond. */
-static __always_inline int shorter(struct xdp_md *ctx, struct fw_frame *f, u32 than)
+static __always_inline int shorter(struct hook_ctx *ctx, struct fw_frame *f, u32 than)
 {
 	if (than <= f->length)
 		return 0;
 	if (!has_frags)
 		return 1;
-	f->length = bpf_xdp_get_buff_len(ctx);
+	f->length = whole_length(ctx);
 	return than > f->length;
 }
 
@@ -148,18 +149,24 @@ static __always_inline int parse_l4(struct fw_frame *f, void *data, void *end)
 	return parse_other(f, p, end, left);
 }
 
-static __always_inline int parse_ip4(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end, u32 off)
+/* As far as the frame goes: no PPPoE header says otherwise. */
+#define ALL 0xffffffff
+
+/* room is where what the packet lies in ends. */
+static __always_inline int parse_ip4(struct hook_ctx *ctx, struct fw_frame *f, void *data, void *end, u32 off, u32 room)
 {
 	u32 header, total, fragment;
 	u8 *p = data + off;
 
-	if ((void *)(p + 20) > end)
+	if (off + 20 > room || (void *)(p + 20) > end)
 		return R_SHORT_IP4;
 	header = (p[0] & 15) * 4;
 	total = be16(p + 2);
+	if (!total && unsegmented(ctx))
+		total = f->length - off;
 	if (p[0] >> 4 != 4 || header < 20 || total < header)
 		return R_BAD_IP4;
-	if (shorter(ctx, f, off + total))
+	if (off + total > room || shorter(ctx, f, off + total))
 		return R_SHORT_IP4;
 	f->family = 4;
 	f->l3 = 1;
@@ -187,17 +194,19 @@ static __always_inline u32 is_extension(u8 next)
 	       next == 140;
 }
 
-static __always_inline int parse_ip6(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end, u32 off)
+static __always_inline int parse_ip6(struct hook_ctx *ctx, struct fw_frame *f, void *data, void *end, u32 off, u32 room)
 {
 	u8 *p = data + off;
 	u32 left;
 
-	if ((void *)(p + 40) > end)
+	if (off + 40 > room || (void *)(p + 40) > end)
 		return R_SHORT_IP6;
 	if (p[0] >> 4 != 6)
 		return R_BAD_IP6;
 	left = be16(p + 4);
-	if (shorter(ctx, f, off + 40 + left))
+	if (!left && unsegmented(ctx))
+		left = f->length - off - 40;
+	if (off + 40 + left > room || shorter(ctx, f, off + 40 + left))
 		return R_SHORT_IP6;
 	f->family = 6;
 	f->l3 = 1;
@@ -242,17 +251,46 @@ static __always_inline int parse_extension(struct fw_frame *f, void *data, void 
 	return R_RULE;
 }
 
-static __always_inline int parse(struct xdp_md *ctx, struct fw_frame *f, void *data, void *end)
+#define PPP_IP4 0x21
+#define PPP_IP6 0x57
+
+/*
+ * What a PPPoE session carries, as an Ethernet type, 0 where the frame is cut off. Its
+ * version and code are not looked at, since receivers do not either.
+ */
+static __always_inline u16 parse_pppoe(struct hook_ctx *ctx, struct fw_frame *f, void *data, void *end, u32 *off, u32 *room)
+{
+	u8 *p = data + *off;
+	u32 length, protocol;
+
+	if ((void *)(p + 8) > end)
+		return 0;
+	length = be16(p + 4);
+	if (length < 2 || shorter(ctx, f, *off + 6 + length))
+		return 0;
+	*room = *off + 6 + length;
+	protocol = p[6];
+	*off += 7;
+	if (!(protocol & 1)) { /* the short form is odd */
+		protocol = protocol << 8 | p[7];
+		*off += 1;
+	}
+	if (protocol == PPP_IP4)
+		return ETH_IP4;
+	return protocol == PPP_IP6 ? ETH_IP6 : ETH_PPPOE;
+}
+
+static __always_inline int parse(struct hook_ctx *ctx, struct fw_frame *f, void *data, void *end)
 {
 	u8 *p = data;
-	u32 off = 14;
+	u32 off = 14, room = ALL;
 	u16 type;
 
 	if ((void *)(p + 14) > end)
 		return R_SHORT_ETH;
 	type = be16(p + 12);
 	if (type == ETH_IP4)
-		return parse_ip4(ctx, f, data, end, off);
+		return parse_ip4(ctx, f, data, end, off, ALL);
 #pragma unroll
 	for (int i = 0; i < MAX_TAGS; i++) {
 		if (!is_tag(type))
@@ -269,12 +307,17 @@ static __always_inline int parse(struct xdp_md *ctx, struct fw_frame *f, void *d
 	}
 	if (is_tag(type))
 		return R_MANY_TAGS;
+	if (type == ETH_PPPOE) {
+		type = parse_pppoe(ctx, f, data, end, &off, &room);
+		if (!type)
+			return R_SHORT_PPPOE;
+	}
 	if (type == ETH_IP4)
-		return parse_ip4(ctx, f, data, end, off);
+		return parse_ip4(ctx, f, data, end, off, room);
 	if (type == ETH_IP6)
-		return parse_ip6(ctx, f, data, end, off);
+		return parse_ip6(ctx, f, data, end, off, room);
 	if (has_frags)
-		f->length = bpf_xdp_get_buff_len(ctx);
+		f->length = whole_length(ctx);
 	return type == ETH_ARP ? R_ARP : R_UNPARSED;
 }
 

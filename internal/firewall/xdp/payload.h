@@ -12,7 +12,7 @@ enum { P_LACKS, P_OTHER, P_SAME };
 #define MAX_PAYLOAD_OFFSET 0x1fff
 
 /* How many bytes the header of a packet's transport has, 0 for one of TCP that is cut off. */
-static __always_inline u32 header_of(struct xdp_md *ctx, struct fw_frame *f)
+static __always_inline u32 header_of(struct hook_ctx *ctx, struct fw_frame *f)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	u32 off = f->off;
@@ -31,18 +31,18 @@ static __always_inline u32 header_of(struct xdp_md *ctx, struct fw_frame *f)
 }
 
 /* Reads bytes of the frame, from the buffers beyond the first one too. */
-static __always_inline int read_payload(struct xdp_md *ctx, u32 at, u32 length, u8 *to)
+static __always_inline int read_payload(struct hook_ctx *ctx, u32 at, u32 length, u8 *to)
 {
 	u8 *p = (u8 *)(long)ctx->data + at, *end = (u8 *)(long)ctx->data_end;
 
 	if (p + length > end) {
-		if (!has_frags)
+		if (!OUT && !has_frags)
 			return 0;
 		/* from 1 to all by arithmetic: verifiers before 6.4 learn nothing of a test for 0 */
 		length--;
 		asm volatile("" : "+r"(length));
 		length = (length & (PAYLOAD_BYTES - 1)) + 1;
-		return !bpf_xdp_load_bytes(ctx, at, to, length);
+		return !load_bytes(ctx, at, to, length);
 	}
 	for (u32 i = 0; i < PAYLOAD_BYTES; i++, p++) {
 		if (i >= length || p + 1 > end)
@@ -53,7 +53,7 @@ static __always_inline int read_payload(struct xdp_md *ctx, u32 at, u32 length, 
 }
 
 /* Whether a frame has the bytes of a rule. A function of its own: few rules ask. */
-__noinline int payload(struct xdp_md *ctx, u32 rule)
+__noinline int payload(struct hook_ctx *ctx, u32 rule)
 {
 	u32 zero = 0, at, length, key;
 	u64 got[PAYLOAD_WORDS] = {}, differ = 0;

@@ -84,7 +84,7 @@ func (f *Firewall) fill(slot uint32, p *firewall.Policy, t *compile.Tables, ids 
 	}
 	c := progFwConfig{
 		Rules: uint32(len(t.Rules)), Words: uint32(t.Words), Any4: t.Any4, Any6: t.Any6, NoPort: t.NoPort,
-		Protocols: t.Protocols, Named: t.Named, DefaultAction: uint8(p.Default), Malformed: uint8(p.Malformed), Unparsed: uint8(p.Unparsed),
+		Protocols: t.Protocols, Named: t.Named, DefaultAction: uint8(p.Default), DefaultOut: uint8(p.DefaultOut), Malformed: uint8(p.Malformed), Unparsed: uint8(p.Unparsed),
 	}
 	for dim := range 2 {
 		if t.Named4[dim] {

@@ -50,11 +50,13 @@ type progFwConfig struct {
 	Direct        uint32
 	Headed        uint32
 	Lengths       uint32
-	Protocols     [256]uint32
+	Protocols     [2][256]uint32
 	DefaultAction uint8
 	Malformed     uint8
 	Unparsed      uint8
 	Monitor       uint8
+	DefaultOut    uint8
+	Pad           [3]uint8
 }
 
 type progFwControl struct {
@@ -141,7 +143,8 @@ type progFwLog struct {
 	Strikes  uint32
 	Kind     uint8
 	Reason   uint8
-	Pad      [2]uint8
+	Out      uint8
+	Pad      uint8
 }
 
 type progFwName struct {

@@ -94,7 +94,7 @@ static __always_inline int find_rows(struct fw_frame *f, struct fw_config *c)
 {
 	u32 named = c->named;
 
-	f->row[4] = c->protocols[f->proto];
+	f->row[4] = c->protocols[OUT][f->proto];
 	if (named & 1 && !address_row(f, c, FLAT_SOURCE, f->saddr, &source6))
 		return 0;
 	if (named & 2 && !address_row(f, c, FLAT_TARGET, f->daddr, &target6))

@@ -17,7 +17,7 @@
 	}
 #define WITHIN(value, lo, hi) ((value) >= (lo) && (value) <= (hi))
 
-static __always_inline int holds(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, u32 rule)
+static __always_inline int holds(struct hook_ctx *ctx, struct fw_frame *f, struct fw_rule *r, u32 rule)
 {
 	int said;
 
@@ -64,11 +64,12 @@ static __always_inline int over(struct fw_frame *f, struct fw_rule *r, u64 seed)
 	return charge(seed, a, b, r->counter, cost >> 10, r->burst_ns, now);
 }
 
-static __always_inline void ban(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c)
+static __always_inline void ban(struct hook_ctx *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c)
 {
 	struct addr6 k = {};
 
-	if (allowed(f, c->blocks) || (!r->unproven && !proven(ctx, f)))
+	/* what goes out has this host as its source */
+	if (OUT || allowed(f, c->blocks) || (!r->unproven && !proven(ctx, f)))
 		return;
 	source_key(f, &k);
 	ban_source(ctx, c, &k, r->ban_ns, r->grow, r->counter);
@@ -89,7 +90,7 @@ static __always_inline struct fw_count *count(struct fw_frame *f, struct fw_rule
 }
 
 /* What a rule that holds does: 0 to go on, 1 pass, 2 drop. */
-static __always_inline int apply(struct xdp_md *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c,
+static __always_inline int apply(struct hook_ctx *ctx, struct fw_frame *f, struct fw_rule *r, struct fw_control *c,
 				 u32 dry)
 {
 	u32 drops = r->action == A_DROP;
@@ -118,7 +119,7 @@ static __always_inline struct fw_rule *rule_at(u32 slot, u32 rule)
 
 /* One candidate: 0 to go on, 1 pass, 2 drop. A function of its own, which the
  * verifier looks at once and not at each step. */
-__noinline int consider(struct xdp_md *ctx, u32 rule)
+__noinline int consider(struct hook_ctx *ctx, u32 rule)
 {
 	u32 zero = 0, slot;
 	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);

@@ -21,8 +21,9 @@ type Counts struct {
 
 // Stats are the counts since the firewall was loaded.
 type Stats struct {
-	Reasons []Counts `json:"reasons"` // those that happened
-	Rules   []Counts `json:"rules"`   // of the policy in use
+	Reasons []Counts `json:"reasons"`       // of what comes in: those that happened
+	Out     []Counts `json:"out,omitempty"` // of what goes out
+	Rules   []Counts `json:"rules"`         // of the policy in use
 }
 
 func sum(m *ebpf.Map, key uint32) (Counts, error) {
@@ -42,7 +43,7 @@ func sum(m *ebpf.Map, key uint32) (Counts, error) {
 // Stats reads the counters.
 func (f *Firewall) Stats() (*Stats, error) {
 	s := &Stats{Reasons: []Counts{}, Rules: []Counts{}}
-	for i := range 2 * uint32(firewall.Reasons) {
+	for i := range 4 * uint32(firewall.Reasons) {
 		c, err := sum(f.objs.Reasons, i)
 		if err != nil {
 			return nil, err
@@ -51,10 +52,14 @@ func (f *Firewall) Stats() (*Stats, error) {
 			continue
 		}
 		c.Name, c.Verdict = firewall.Reason(i%uint32(firewall.Reasons)).String(), "pass"
-		if i >= uint32(firewall.Reasons) {
+		if i/uint32(firewall.Reasons)%2 == 1 {
 			c.Verdict = "drop"
 		}
-		s.Reasons = append(s.Reasons, c)
+		if i < 2*uint32(firewall.Reasons) {
+			s.Reasons = append(s.Reasons, c)
+		} else {
+			s.Out = append(s.Out, c)
+		}
 	}
 	names, err := f.counterNames()
 	if err != nil {
@@ -78,11 +83,12 @@ func (f *Firewall) Stats() (*Stats, error) {
 
 // Status is what the firewall is and where.
 type Status struct {
-	Attached []Attachment `json:"attached"`
-	Rules    uint32       `json:"rules"`
-	Engine   string       `json:"engine"`
-	Default  string       `json:"default"`
-	Monitor  bool         `json:"monitor"`
+	Attached   []Attachment `json:"attached"`
+	Rules      uint32       `json:"rules"`
+	Engine     string       `json:"engine"`
+	Default    string       `json:"default"`
+	DefaultOut string       `json:"default_out"`
+	Monitor    bool         `json:"monitor"`
 }
 
 // Status asks where the firewall is and what it goes by.
@@ -99,7 +105,7 @@ func (f *Firewall) Status() (*Status, error) {
 	if err := f.objs.Configs.Lookup(slot, &c); err != nil {
 		return nil, fmt.Errorf("reading the policy in use: %w", err)
 	}
-	s := &Status{Attached: attached, Rules: c.Rules, Default: firewall.Action(c.DefaultAction).String(), Monitor: c.Monitor != 0}
+	s := &Status{Attached: attached, Rules: c.Rules, Default: firewall.Action(c.DefaultAction).String(), DefaultOut: firewall.Action(c.DefaultOut).String(), Monitor: c.Monitor != 0}
 	s.Engine = "no rules: lists and the default decide"
 	if c.Rules > 0 {
 		s.Engine = fmt.Sprintf("bit vectors: five rows of %d words, and the rules that all five accept", c.Words)

@@ -5,6 +5,7 @@
 #ifndef BEARCAT_FW_TABLES_H
 #define BEARCAT_FW_TABLES_H
 
+#include "hook.h"
 #include "lists.h"
 
 #define INNER 0x1000 /* BPF_F_INNER_MAP: inner arrays may differ in size */
@@ -59,7 +60,8 @@ TABLE(block6, BPF_MAP_TYPE_HASH, 1048576, struct addr6, struct fw_block, BPF_F_N
 TABLE(near4, BPF_MAP_TYPE_ARRAY, 262144, u32, u64, 0);
 TABLE(blocknet4, BPF_MAP_TYPE_LPM_TRIE, 1048576, struct lpm4, struct fw_block, BPF_F_NO_PREALLOC);
 TABLE(blocknet6, BPF_MAP_TYPE_LPM_TRIE, 1048576, struct lpm6, struct fw_block, BPF_F_NO_PREALLOC);
-TABLE(reasons, BPF_MAP_TYPE_PERCPU_ARRAY, 2 * R_COUNT, u32, struct fw_count, 0);
+/* passed and dropped, of what comes in and of what goes out */
+TABLE(reasons, BPF_MAP_TYPE_PERCPU_ARRAY, 4 * R_COUNT, u32, struct fw_count, 0);
 TABLE(names, BPF_MAP_TYPE_ARRAY, COUNTERS, u32, struct fw_name, 0); /* of counters */
 TABLE(frames, BPF_MAP_TYPE_PERCPU_ARRAY, 1, u32, struct fw_frame, 0);
 

@@ -7,16 +7,24 @@
 
 #include "parse.h"
 
+/* Whether the other end is on the allow list. */
 static __always_inline u32 allowed(struct fw_frame *f, u64 blocks)
 {
-	return f->family == 4 ? allowed4(f->saddr, blocks) : allowed6(f->saddr, blocks);
+	u8 *other = OUT ? f->daddr : f->saddr;
+
+	return f->family == 4 ? allowed4(other, blocks) : allowed6(other, blocks);
+}
+
+static __always_inline u32 default_drops(struct fw_config *config)
+{
+	return (OUT ? config->default_out : config->default_action) == A_DROP;
 }
 
 #define CAPTURE 256 /* bytes of a logged frame */
 
 /* Says that a frame is dropped, at most as often as was asked for. A function of its
  * own, for the verifier and because it is rarely called. */
-__noinline int log_drop(struct xdp_md *ctx)
+__noinline int log_drop(struct hook_ctx *ctx)
 {
 	u32 zero = 0, captured;
 	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);
@@ -41,6 +49,7 @@ __noinline int log_drop(struct xdp_md *ctx)
 	r.device = f->device;
 	r.length = f->length;
 	r.reason = f->reason;
+	r.out = OUT;
 	captured = f->length < CAPTURE ? f->length : CAPTURE;
 	r.captured = captured;
 	flags = (u64)captured << 32 | BPF_F_CURRENT_CPU;
@@ -50,7 +59,7 @@ __noinline int log_drop(struct xdp_md *ctx)
 
 /* Puts a frame where the functions find it that the verifier looks at by themselves, with
  * what only they need. */
-static __always_inline struct fw_frame *keep(struct xdp_md *ctx, struct fw_frame *f)
+static __always_inline struct fw_frame *keep(struct hook_ctx *ctx, struct fw_frame *f)
 {
 	u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	u32 zero = 0;
@@ -59,7 +68,7 @@ static __always_inline struct fw_frame *keep(struct xdp_md *ctx, struct fw_frame
 	if (!kept)
 		return NULL;
 	*kept = *f;
-	kept->device = ctx->ingress_ifindex;
+	kept->device = device_of(ctx);
 	if (data + 14 <= end) {
 		copy4(kept->mac, data + 6);
 		*(u16 *)(kept->mac + 4) = *(u16 *)(data + 10);
@@ -68,7 +77,7 @@ static __always_inline struct fw_frame *keep(struct xdp_md *ctx, struct fw_frame
 }
 
 /* Gives the verdict and counts it under its reason. */
-static __always_inline int finish(struct xdp_md *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config, u32 drop,
+static __always_inline int finish(struct hook_ctx *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config, u32 drop,
 				  u32 reason)
 {
 	struct fw_count *n;
@@ -80,26 +89,26 @@ static __always_inline int finish(struct xdp_md *ctx, struct fw_frame *f, struct
 	}
 	if (drop && config->monitor) {
 		drop = 0;
-		key = reason;
+		key = reason + OUT * 2 * R_COUNT;
 		n = bpf_map_lookup_elem(&reasons, &key);
 		if (n)
 			n->over++;
 		reason = R_MONITOR;
 	}
-	key = reason + (drop ? R_COUNT : 0);
+	key = reason + (drop ? R_COUNT : 0) + OUT * 2 * R_COUNT;
 	n = bpf_map_lookup_elem(&reasons, &key);
 	if (n) {
 		n->packets++;
 		n->bytes += f->length;
 	}
 	if (!drop)
-		return XDP_PASS;
+		return HOOK_PASS;
 	if (c->log_ns) {
 		f->reason = reason;
 		keep(ctx, f);
 		log_drop(ctx);
 	}
-	return XDP_DROP;
+	return HOOK_DROP;
 }
 
 #endif

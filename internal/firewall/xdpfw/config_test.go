@@ -100,7 +100,7 @@ func TestRead(t *testing.T) {
 	if c.Policy != samplePolicy {
 		t.Errorf("the policy is\n%s", c.Policy)
 	}
-	if _, err := firewall.Parse("p.yaml", []byte(c.Policy), nil); err != nil {
+	if _, err := firewall.Parse("p.yaml", []byte(c.Policy), firewall.Host{}); err != nil {
 		t.Error(err)
 	}
 	if strings.Join(c.Devices, " ") != "ens18 ens19" {
@@ -213,7 +213,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := firewall.Parse("p", []byte(c.Policy), nil); err != nil {
+		if _, err := firewall.Parse("p", []byte(c.Policy), firewall.Host{}); err != nil {
 			t.Errorf("%v\n%s", err, c.Policy)
 		}
 	})
