@@ -20,12 +20,11 @@ func recordCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "record FILE COMMAND...", Short: "keep what top, hist, drops or trace show in a file",
 		Long: `Runs a command that looks at the host, and writes what it would show to a file
-in place of the terminal: top, hist, drops, or trace packet, io or task, with
-its own flags. It ends when that command does, or when interrupted. bearcat
-replay shows the file.
+in place of the terminal: top, hist, drops or trace, with its own flags. It ends
+when that command does, or when interrupted. bearcat replay shows the file.
 
 Only the file's owner may read it. A file that is there already is not touched.`,
-		Example: "  bearcat record night.rec top cpu --interval 10s --for 8h\n  bearcat record waits.rec hist runq --by process --for 1m\n  bearcat record lost.rec drops --for 5m\n  bearcat record calls.rec trace io --comm postgres --for 1m",
+		Example: "  bearcat record night.rec top cpu --interval 10s --for 8h\n  bearcat record waits.rec hist runq --by process --for 1m\n  bearcat record lost.rec drops --for 5m\n  bearcat record calls.rec trace io --comm postgres --for 1m\n  bearcat record conns.rec trace tcp dst port 443 --for 10m",
 		Args:    usageArgs(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return recordRun(cmd, args[0], args[1:])

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,23 +19,29 @@ func TestRecordAndReplay(t *testing.T) {
 		"top":  {"top", "cpu", "--pid", "1", "--interval", "100ms", "--count", "3"},
 		"hist": {"hist", "runq", "--by", "process", "--pid", "1", "--for", "200ms"},
 		"io":   {"trace", "io", "--pid", "1", "--for", "200ms"},
+		"tcp":  {"trace", "tcp", "--pid", "1", "--for", "200ms"},
 	}
 	if guest.Name() != "" { // it looks at all of a host
 		commands["drops"] = []string{"drops", "--for", "200ms"}
+		// what reads is traced too, and has to come to an end
+		commands["func"] = []string{"trace", "func", "vfs_read", "--pid", strconv.Itoa(os.Getpid()), "--for", "200ms"}
 	}
 	for name, args := range commands {
 		path := filepath.Join(t.TempDir(), name)
 		out := bearcatHere(t, append([]string{"record", path}, args...)...)
-		want := map[string]string{"top": "3 tables", "hist": "1 table", "drops": "1 table", "io": "table"}[name]
+		want := map[string]string{"top": "3 tables", "hist": "1 table", "drops": "1 table", "io": "table", "tcp": "table", "func": "1 table"}[name]
 		if !strings.Contains(out, want) {
 			t.Errorf("%s: %q, want %s", name, out, want)
 		}
 		st, err := os.Stat(path)
-		if err != nil || st.Mode().Perm() != 0o600 {
-			t.Errorf("%s: mode %v, %v", name, st.Mode(), err)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if st.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v", name, st.Mode())
 		}
 		shown := bearcatHere(t, "replay", path)
-		if name != "io" && !strings.Contains(shown, "; lost 0") || !strings.Contains(shown, "bearcat "+strings.Join(args, " ")) {
+		if args[0] != "trace" && !strings.Contains(shown, "; lost 0") || !strings.Contains(shown, "bearcat "+strings.Join(args, " ")) {
 			t.Errorf("%s is shown as\n%s", name, shown)
 		}
 	}

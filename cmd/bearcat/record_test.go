@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bearcat-hids/bearcat/internal/observe/connection"
 	"github.com/bearcat-hids/bearcat/internal/observe/drop"
 	"github.com/bearcat-hids/bearcat/internal/observe/fileio"
+	"github.com/bearcat-hids/bearcat/internal/observe/function"
 	"github.com/bearcat-hids/bearcat/internal/observe/hist"
 	"github.com/bearcat-hids/bearcat/internal/observe/packet"
 	"github.com/bearcat-hids/bearcat/internal/observe/record"
@@ -66,6 +68,9 @@ func traceKept(t testing.TB, noun string) string {
 		"packet": {packet.Life{ID: 1, Took: 5e6, Proto: "udp", Sender: &packet.Process{Pid: 7, Comm: "sh"}, Stages: stages, End: "copied"}, packet.Life{ID: 2, Proto: "icmp", Reader: &packet.Process{Pid: 8, Comm: "two"}}},
 		"io":     {fileio.Call{ID: 1, Took: 5e6, Name: "read", Pid: 7, Comm: "sh", Path: "/a\x1b", Stages: stages}, fileio.Call{ID: 2, Name: "open", Pid: 8, Comm: "two"}},
 		"task":   {task.Interval{Took: 5e6, Pid: 7, Tid: 7, Comm: "sh", What: "slept", Where: []string{"f"}}, task.Interval{Pid: 8, Tid: 8, Comm: "two", What: "ran"}},
+		"tcp":    {connection.Life{ID: 1, Took: 5e6, Pid: 7, Comm: "sh", End: "closed", Stages: stages}, connection.Life{ID: 2, Pid: 8, Comm: "two", End: "open"}},
+		"func": {function.Call{Function: "vfs_read", Took: 5e6, Tid: 7, Comm: "sh"}, function.Call{Function: "vfs\x1b", Tid: 8, Comm: "two"},
+			functionSums{[]*function.Sum{{Function: "vfs_read", Calls: 2, Took: 5e6, Process: "two[8]", ProcessCalls: 1}}}},
 	}[noun]
 	return strings.Replace(kept(t, "trace", tables...), `"args":["x"]`, `"args":["`+noun+`"]`, 1)
 }
@@ -101,9 +106,39 @@ func TestReplayTrace(t *testing.T) {
 	if _, err := replayed(kept(t, "hist", histKept()), replayOptions{slower: 1}); err == nil || !strings.Contains(err.Error(), "records of trace") {
 		t.Errorf("--slower for a histogram: %v", err)
 	}
-	for want, args := range map[string][]string{"there is no trace to record": {"trace", "func"}, "a summary is not kept": {"trace", "task", "7", "--summary"}, "there are packet, io, task": {"trace"}} {
+	for want, args := range map[string][]string{"there is no trace to record": {"trace", "fun"}, "a summary is not kept": {"trace", "task", "7", "--summary"}, "there are packet, io, task, tcp, func": {"trace"}} {
 		if err := traceToRecord(args); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", args, err, want)
+		}
+	}
+}
+
+// TestReplayFunctions shows calls with sums made of those that are chosen, and sums alone.
+func TestReplayFunctions(t *testing.T) {
+	both := traceKept(t, "func")
+	alone := strings.Replace(kept(t, "trace", functionSums{[]*function.Sum{{Function: "vfs_read", Calls: 2, Caller: "ksys_read", Process: "two[8]"}}}), `"args":["x"]`, `"args":["func"]`, 1)
+	for _, x := range []struct {
+		name, text string
+		o          replayOptions
+		has        string
+		err        string
+	}{
+		{"all", both, replayOptions{}, "vfs_read  2      2.5 ms", ""},
+		{"of one", both, replayOptions{choose: top.Again{Pid: 7}}, "vfs_read  1      5 ms", ""},
+		{"of one, as JSON", both, replayOptions{json: true, choose: top.Again{Pid: 7}}, `{"functions":[{"function":"vfs_read","calls":1,`, ""},
+		{"sums alone", alone, replayOptions{}, "ksys_read", ""},
+		{"sums as CSV", alone, replayOptions{csv: true}, "vfs_read,2", ""},
+		{"sums of one", alone, replayOptions{choose: top.Again{Pid: 7}}, "", "record with --calls"},
+		{"no sums", strings.Replace(alone, `[{"function":"vfs_read"`, `[null,{"function":"vfs_read"`, 1), replayOptions{}, "", "damaged"},
+		{"less than no calls", strings.Replace(alone, `"calls":2`, `"calls":-2`, 1), replayOptions{}, "", "damaged"},
+		{"less than no time", strings.Replace(both, `"took_ns":5000000`, `"took_ns":-5`, 1), replayOptions{}, "", "damaged"},
+	} {
+		got, err := replayed(x.text, x.o)
+		if x.err == "" && (err != nil || !strings.Contains(got, x.has)) {
+			t.Errorf("%s: %v: %q is not in\n%s", x.name, err, x.has, got)
+		}
+		if x.err != "" && (err == nil || !strings.Contains(err.Error(), x.err)) {
+			t.Errorf("%s: %v, want %q", x.name, err, x.err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/bearcat-hids/bearcat/internal/observe/drop"
+	"github.com/bearcat-hids/bearcat/internal/observe/function"
 	"github.com/bearcat-hids/bearcat/internal/observe/hist"
 	"github.com/bearcat-hids/bearcat/internal/observe/record"
 	"github.com/bearcat-hids/bearcat/internal/observe/top"
@@ -32,6 +33,9 @@ type replayOptions struct {
 	slower   time.Duration
 	perfetto string
 	chart    *waterfall.Trace
+	// calls of functions that the record has, and what those that are shown come to.
+	calls int
+	sums  function.Sums
 }
 
 func replayCommand() *cobra.Command {

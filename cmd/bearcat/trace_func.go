@@ -81,12 +81,21 @@ func (r *funcTrace) show(c *function.Call) bool {
 func (r *funcTrace) writeSums(latency bool) error {
 	sums := r.sums.List()
 	if r.json {
-		return writeHostJSON(r.out, map[string]any{"functions": sums})
+		return writeHostJSON(r.out, functionSums{sums})
 	}
+	return writeFunctionSums(r.out, sums, latency)
+}
+
+// functionSums is the last object of trace func --json.
+type functionSums struct {
+	Functions []*function.Sum `json:"functions"`
+}
+
+func writeFunctionSums(w io.Writer, sums []*function.Sum, latency bool) error {
 	if len(sums) == 0 {
 		return nil
 	}
-	t := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if latency {
 		fmt.Fprintln(t, "FUNCTION\tCALLS\tMEAN\tLONGEST\tMOST BY\tCALLS")
 	} else {
@@ -94,9 +103,9 @@ func (r *funcTrace) writeSums(latency bool) error {
 	}
 	for _, s := range sums {
 		if latency {
-			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\n", s.Function, s.Calls, nanoseconds(uint64(s.Took)/uint64(s.Calls)), nanoseconds(uint64(s.Longest)), termtext.String(s.Process), s.ProcessCalls)
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\n", termtext.String(s.Function), s.Calls, nanoseconds(uint64(s.Took)/uint64(max(s.Calls, 1))), nanoseconds(uint64(s.Longest)), termtext.String(s.Process), s.ProcessCalls)
 		} else {
-			fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%s\t%d\n", s.Function, s.Calls, orDash(s.Caller), s.CallerCalls, termtext.String(s.Process), s.ProcessCalls)
+			fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%s\t%d\n", termtext.String(s.Function), s.Calls, termtext.String(orDash(s.Caller)), s.CallerCalls, termtext.String(s.Process), s.ProcessCalls)
 		}
 	}
 	return t.Flush()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/fileio"
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
 )
 
@@ -17,6 +18,7 @@ type ioTrace struct {
 	tracing
 	fileio.Options
 	cgroup, path, call string
+	copyUp             bool
 }
 
 func traceIO() *cobra.Command {
@@ -26,11 +28,12 @@ func traceIO() *cobra.Command {
 		Long: `Follows system calls that read, write, sync or open files: the pages that they
 add to the page cache, the pieces of disks that they ask for, until the device
 has done them, the sleeps and wake-ups between, and whether the page cache had
-all. Each stage has its time since the one before, and the times add up.
+all. Each stage has its time since the one before, and the times add up. An open
+for writing that copies a file into the upper layer of an overlay says so.
 
 It ends when interrupted, after --for, or after --count calls. The last line, on
 standard error, says what was left out or lost.`,
-		Example: "  bearcat trace io --comm cat\n  bearcat trace io --slower 10ms --for 1m\n  bearcat trace io --pid 4242 --call fsync --perfetto sync.json",
+		Example: "  bearcat trace io --comm cat\n  bearcat trace io --slower 10ms --for 1m\n  bearcat trace io --pid 4242 --call fsync --perfetto sync.json\n  bearcat trace io --copy-up --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := r.check(r.Rate); err != nil {
@@ -54,6 +57,7 @@ standard error, says what was left out or lost.`,
 	fl.StringVar(&r.cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
 	fl.StringVar(&r.path, "path", "", "show only calls on paths that begin with `PREFIX`")
 	fl.StringVar(&r.call, "call", "", "show only calls with this `NAME`, as fsync")
+	fl.BoolVar(&r.copyUp, "copy-up", false, "show only opens that copy a file into an overlay")
 	return cmd
 }
 
@@ -72,13 +76,16 @@ func (r *ioTrace) run(ctx context.Context, footer io.Writer) error {
 	if err != nil {
 		return err
 	}
+	for _, note := range t.Notes {
+		_, _ = fmt.Fprintf(footer, "note: %s\n", termtext.String(note))
+	}
 	left := fmt.Sprintf("%d calls shown of %d; left out: %d by --rate, %d for want of room", r.shown, n.Calls, n.Sampled, n.Full)
 	return traceFooter(footer, left, t.Sources, n.Cost)
 }
 
 // show writes one call; false where it was the last.
 func (r *ioTrace) show(c *fileio.Call) bool {
-	if !strings.HasPrefix(c.Path, r.path) || r.call != "" && c.Name != r.call {
+	if !strings.HasPrefix(c.Path, r.path) || r.call != "" && c.Name != r.call || r.copyUp && c.CopyUp == nil {
 		return true
 	}
 	return r.write(c, callStory(c))

@@ -92,5 +92,5 @@ func (r *tcpTrace) show(l *connection.Life) bool {
 	if l.Took < r.slower || r.pid != 0 && l.Pid != r.pid {
 		return true
 	}
-	return r.write(l, story{"connections", l.ID, l.Title(), l.At, l.Stages})
+	return r.write(l, connectionStory(l))
 }

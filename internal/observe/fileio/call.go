@@ -43,6 +43,9 @@ type Call struct {
 	// Cache is hit, miss, or direct where a disk was asked without pages; "" where
 	// there is nothing to say.
 	Cache string `json:"cache,omitempty"`
+	// CopyUp is what an open for writing copied into the upper layer of an overlay; nil
+	// for nothing.
+	CopyUp *CopyUp `json:"copy_up,omitempty"`
 	// Stages are named: call, pages, queued, issued, complete, asleep, woken, on cpu,
 	// off cpu, done.
 	Stages []waterfall.Stage `json:"stages"`
@@ -61,6 +64,7 @@ func opens(name string) bool { return strings.HasPrefix(name, "open") || name ==
 // gatherer puts calls together from what the programs tell.
 type gatherer struct {
 	open   map[uint64][]progNote
+	copies copies
 	count  uint64
 	origin time.Time // when the kernel's clock was 0
 }
@@ -77,6 +81,11 @@ func (g *gatherer) take(raw []byte) (call *Call, ok bool) {
 	var e progEnded
 	if kernel.Decode(raw, &e) {
 		return g.end(&e), true
+	}
+	var up progCopied
+	if kernel.Decode(raw, &up) {
+		g.copies.take(&up)
+		return nil, true
 	}
 	var n progNote
 	if !kernel.Decode(raw, &n) {
@@ -120,7 +129,7 @@ func (g *gatherer) end(e *progEnded) *Call {
 	if c.Result < 0 && c.Result > -4096 {
 		c.Error = unix.ErrnoName(unix.Errno(-c.Result))
 	}
-	c.Cache = c.cache()
+	c.Cache, c.CopyUp = c.cache(), g.copies.end(e)
 	notes := g.open[e.Note.Call]
 	delete(g.open, e.Note.Call)
 	slices.SortStableFunc(notes, func(a, b progNote) int { return cmp.Compare(a.At, b.At) })
@@ -243,6 +252,9 @@ func (c *Call) WriteText(w io.Writer, clean func(string) string) error {
 		fmt.Fprintf(&b, "; %s", share)
 	}
 	b.WriteByte('\n')
+	if c.CopyUp != nil {
+		b.WriteString("  " + clean(c.CopyUp.line(c)) + "\n")
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -15,7 +15,7 @@ func raw(v any) []byte {
 }
 
 func newGatherer() *gatherer {
-	return &gatherer{open: map[uint64][]progNote{}, origin: time.Unix(1000, 0)}
+	return &gatherer{open: map[uint64][]progNote{}, copies: newCopies(), origin: time.Unix(1000, 0)}
 }
 
 // ended is the end of a read of 4096 bytes that began 50 µs before.

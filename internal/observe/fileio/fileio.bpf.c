@@ -4,6 +4,7 @@
 /* Follows calls that read, write or open files: through the page cache to the disk and
  * back. */
 #include "fileio.h"
+#include "overlay.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -15,6 +16,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* bpf2go gives the types that are used for something. */
 struct ended *unused_ended __attribute__((unused));
+struct copied *unused_copied __attribute__((unused));
 enum what *unused_what __attribute__((unused));
 
 struct super_block___bc {
@@ -172,6 +174,8 @@ static __always_inline void end_call(struct call *c, u32 tid, s64 result)
 		return;
 	tell_pages(c, tid);
 	id = number(c, tid);
+	if (class_of(c->nr) == OPENS && file)
+		tell_copied(id, (struct file *)file);
 	e = reserve(struct ended);
 	if (!e) {
 		lost();

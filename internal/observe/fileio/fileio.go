@@ -51,7 +51,7 @@ func Open(o Options) (*Tracer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tracer{programs, gatherer{open: map[uint64][]progNote{}, origin: programs.Origin}}
+	t := &Tracer{programs, gatherer{open: map[uint64][]progNote{}, copies: newCopies(), origin: programs.Origin}}
 	if err := t.open(o); err != nil {
 		t.Close()
 		return nil, err
@@ -91,6 +91,9 @@ func (t *Tracer) open(o Options) error {
 	constants := map[string]any{"slower": uint64(o.Slower), "most": o.Rate, "request_second": second("block_rq_issue"), "bio_second": second("block_bio_queue")}
 	if err := t.Load(spec, constants); err != nil {
 		return err
+	}
+	if note := overlayNote(t.Cache()); note != "" {
+		t.Notes = append(t.Notes, note)
 	}
 	return t.Attach(nil, nil)
 }

@@ -26,6 +26,7 @@ enum what {
 	WOKEN,
 	ON_CPU,
 	OFF_CPU, /* another takes the processor */
+	COPIED_UP, /* into the upper layer of an overlay, perhaps */
 };
 
 /* One thing that happens during a call. */

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
@@ -186,5 +187,50 @@ func TestOpensAndErrors(t *testing.T) {
 		return true
 	}); err != nil || !missing {
 		t.Errorf("an open of no file is not told: %v", err)
+	}
+}
+
+// TestOverlayCopyUp writes to files of an overlay's lower layer: the first open for writing
+// copies the file up and says so, once.
+func TestOverlayCopyUp(t *testing.T) {
+	guest.NeedKernel(t)
+	if known, _ := os.ReadFile("/proc/filesystems"); !strings.Contains(string(known), "\toverlay\n") {
+		guest.Modprobe(t, "overlay")
+	}
+	dir := t.TempDir()
+	shell := copyTool(t, dir, "sh", "bccopyup")
+	merged := filepath.Join(dir, "m", "merged")
+	// a mount namespace of its own keeps the mounts from the host
+	calls := follow(t, Options{Rate: 100_000, Choice: choice("bccopyup")}, "unshare", "-m", "sh", "-ec", `cd "$1"; mkdir m; mount -t tmpfs none m; cd m
+		mkdir under lower upper work merged; head -c 1048576 /dev/zero > lower/file; echo gone > lower/cut; echo kept > lower/read; touch -d '1 hour ago' lower/*
+		mount -t overlay -o lowerdir="$PWD/under:$PWD/lower",upperdir="$PWD/upper",workdir="$PWD/work" none merged
+		exec "$2" -ec 'read x < merged/read; echo x >> merged/file; echo y >> merged/file; echo z > merged/new; echo cut > merged/cut'`, "sh", dir, shell)
+	got := map[string]*Call{}
+	for _, c := range calls {
+		if c.CopyUp == nil {
+			continue
+		}
+		if got[c.Path] != nil {
+			t.Errorf("%s is copied up twice", c.Path)
+		}
+		got[c.Path] = c
+		t.Log(c.CopyUp.line(c))
+	}
+	if types := btf.NewCache(); overlayNote(types) != "" {
+		if len(got) != 0 {
+			t.Errorf("without types of overlay %v are told", got)
+		}
+		t.Skip(overlayNote(types))
+	}
+	file, cut := got[filepath.Join(merged, "file")], got[filepath.Join(merged, "cut")]
+	if len(got) != 2 || file == nil || cut == nil {
+		t.Fatalf("copied up are %v", got)
+	}
+	want := CopyUp{Bytes: 1 << 20, Upper: filepath.Join(dir, "m", "upper"), Lower: filepath.Join(dir, "m", "lower"), Layer: 2}
+	if *file.CopyUp != want || file.Comm != "bccopyup" || file.Kind != "overlay" {
+		t.Errorf("%+v of %+v, want %+v", file.CopyUp, file, want)
+	}
+	if want.Bytes = 0; *cut.CopyUp != want {
+		t.Errorf("%+v, want %+v: an open that cuts the file copies none of it", cut.CopyUp, want)
 	}
 }

@@ -1,3 +1,3 @@
 package fileio
 
-//go:generate go tool bpf2go -cc $BPF_CLANG -strip $BPF_STRIP -target bpfel -type note -type ended -type what -go-package fileio -cflags "-O2 -g -Wall -Werror -mcpu=v3 -D__TARGET_ARCH_x86 -I/usr/include/x86_64-linux-gnu" prog fileio.bpf.c -- -I../../../bpf/include
+//go:generate go tool bpf2go -cc $BPF_CLANG -strip $BPF_STRIP -target bpfel -type note -type ended -type copied -type what -go-package fileio -cflags "-O2 -g -Wall -Werror -mcpu=v3 -D__TARGET_ARCH_x86 -I/usr/include/x86_64-linux-gnu" prog fileio.bpf.c -- -I../../../bpf/include

@@ -70,6 +70,21 @@ type progCall struct {
 	Pad      uint32
 }
 
+type progCopied struct {
+	_      structs.HostLayout
+	Note   progNote
+	Birth  uint64
+	Mtime  uint64
+	Bytes  uint64
+	Inode  uint64
+	Device uint32
+	Layer  uint32
+	Listed uint32
+	Pad    uint32
+	Upper  [256]int8
+	Lower  [256]int8
+}
+
 type progEnded struct {
 	_          structs.HostLayout
 	Note       progNote
@@ -121,6 +136,7 @@ const (
 	progWhatWOKEN     progWhat = 7
 	progWhatON_CPU    progWhat = 8
 	progWhatOFF_CPU   progWhat = 9
+	progWhatCOPIED_UP progWhat = 10
 )
 
 // Names of all BPF objects in the ELF.
@@ -159,6 +175,7 @@ const (
 	progVarScopeSubsys      = "scope_subsys"
 	progVarSlower           = "slower"
 	progVarTotal            = "total"
+	progVarUnusedCopied     = "unused_copied"
 	progVarUnusedEnded      = "unused_ended"
 	progVarUnusedWhat       = "unused_what"
 )
@@ -249,6 +266,7 @@ type progVariableSpecs struct {
 	ScopeSubsys   *ebpf.VariableSpec `ebpf:"scope_subsys"`
 	Slower        *ebpf.VariableSpec `ebpf:"slower"`
 	Total         *ebpf.VariableSpec `ebpf:"total"`
+	UnusedCopied  *ebpf.VariableSpec `ebpf:"unused_copied"`
 	UnusedEnded   *ebpf.VariableSpec `ebpf:"unused_ended"`
 	UnusedWhat    *ebpf.VariableSpec `ebpf:"unused_what"`
 }
@@ -314,6 +332,7 @@ type progVariables struct {
 	ScopeSubsys   *ebpf.Variable `ebpf:"scope_subsys"`
 	Slower        *ebpf.Variable `ebpf:"slower"`
 	Total         *ebpf.Variable `ebpf:"total"`
+	UnusedCopied  *ebpf.Variable `ebpf:"unused_copied"`
 	UnusedEnded   *ebpf.Variable `ebpf:"unused_ended"`
 	UnusedWhat    *ebpf.Variable `ebpf:"unused_what"`
 }

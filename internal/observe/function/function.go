@@ -236,7 +236,8 @@ func (t *Tracer) Run(ctx context.Context, each func(*Call) bool) error {
 				return err
 			}
 		}
-		for {
+		// what reads may be traced itself, so that there is always more
+		for done || ctx.Err() == nil {
 			n, err := unix.Read(int(t.pipe.Fd()), buf)
 			if err == unix.EINTR {
 				continue

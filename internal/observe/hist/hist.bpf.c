@@ -9,6 +9,7 @@
  */
 #include "vmlinux.h"
 #include "runnable.h"
+#include "waited.h"
 #include "block.h"
 #include "slot.h"
 #include "group.h"
@@ -74,6 +75,14 @@ struct {
 	__type(value, struct hist);
 } empty SEC(".maps");
 
+/* Where nothing is grouped there is one for each processor, which nobody shares. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct hist);
+} together SEC(".maps");
+
 enum { LOST_GROUP, LOST_TASK, NLOST };
 
 struct {
@@ -95,31 +104,43 @@ static __always_inline void count_lost(u32 what)
  * where the processor is busy. */
 u32 counting;
 
-static __always_inline void add(struct hist_key *key, u64 ns)
+static __always_inline struct hist *hist_of(struct hist_key *key)
 {
 	struct hist *h, *none;
-	u32 zero = 0, slot;
+	u32 zero = 0;
+
+	if (by == BY_ALL)
+		return bpf_map_lookup_elem(&together, &zero);
+	h = bpf_map_lookup_elem(&hists, key);
+	if (h)
+		return h;
+	none = bpf_map_lookup_elem(&empty, &zero);
+	if (!none)
+		return NULL;
+	bpf_map_update_elem(&hists, key, none, BPF_NOEXIST);
+	h = bpf_map_lookup_elem(&hists, key);
+	if (!h)
+		count_lost(LOST_GROUP);
+	return h;
+}
+
+static __always_inline void add(struct hist_key *key, u64 ns)
+{
+	struct hist *h;
+	u32 slot;
 
 	if (!counting)
 		return;
-	h = bpf_map_lookup_elem(&hists, key);
-	if (!h) {
-		none = bpf_map_lookup_elem(&empty, &zero);
-		if (!none)
-			return;
-		bpf_map_update_elem(&hists, key, none, BPF_NOEXIST);
-		h = bpf_map_lookup_elem(&hists, key);
-		if (!h) {
-			count_lost(LOST_GROUP);
-			return;
-		}
-	}
+	h = hist_of(key);
+	if (!h)
+		return;
 	slot = slot_of(ns);
 	/* the compiler may know that it is in range and leave the check out, which the
 	 * verifier needs */
 	asm volatile("" : "+r"(slot));
 	if (slot >= SLOTS)
 		return;
+	/* from 6.19 on a program may be interrupted by itself, on one processor too */
 	__sync_fetch_and_add(&h->slot[slot], 1);
 	__sync_fetch_and_add(&h->count, 1);
 	__sync_fetch_and_add(&h->sum, ns);
@@ -210,6 +231,27 @@ int BPF_PROG(runq_switch, bool preempt, struct task_struct *prev, struct task_st
 		if (ns)
 			add_for(next, ns);
 	}
+	return 0;
+}
+
+/* The same where the kernel keeps how long tasks wait. */
+SEC("tp_btf/sched_switch")
+int BPF_PROG(runq_arrive, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	u64 ns;
+
+	if (!wanted(next))
+		return 0;
+	ns = waited(next);
+	if (ns)
+		add_for(next, ns);
+	return 0;
+}
+
+SEC("tp_btf/sched_migrate_task")
+int BPF_PROG(runq_move, struct task_struct *p)
+{
+	moved(p);
 	return 0;
 }
 

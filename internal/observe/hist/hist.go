@@ -37,6 +37,10 @@ type Kind struct {
 	function string
 }
 
+// accounted are the programs of runq where the kernel keeps how long tasks wait: they have
+// less to do.
+var accounted = []string{"runq_arrive", "runq_move"}
+
 // Kinds lists the kinds.
 func Kinds() []Kind {
 	return []Kind{
@@ -123,6 +127,8 @@ type Options struct {
 	Every time.Duration
 	// probes has functions looked at by kprobes, though there may be better.
 	probes bool
+	// tracked has waiting tasks followed, though the kernel may keep how long they wait.
+	tracked bool
 	// ready is called when all programs are in place; nil for nothing.
 	ready func()
 }

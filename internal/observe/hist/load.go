@@ -40,6 +40,11 @@ func (r *running) close() {
 // start loads the programs and puts them in place. Functions are looked at by fentry and
 // fexit, and where the kernel has not these, by kprobes.
 func start(o Options, groups *kernel.Groups) (*running, error) {
+	if o.Kind.Name == "runq" && !o.tracked && kernel.AccountsWaits() {
+		if r, err := startPrograms(o, groups, accounted); err == nil {
+			return r, nil
+		} // as without groups of tasks in the scheduler, which few kernels lack
+	}
 	if o.Kind.function == "" {
 		return startPrograms(o, groups, o.Kind.programs)
 	}

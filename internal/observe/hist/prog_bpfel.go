@@ -13,6 +13,14 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type progArrival struct {
+	_       structs.HostLayout
+	Delay   uint64
+	Count   uint64
+	Pid     uint32
+	Unknown uint32
+}
+
 type progBegun struct {
 	_    structs.HostLayout
 	At   uint64
@@ -47,6 +55,7 @@ type progObject struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	progMapArrivals           = "arrivals"
 	progMapBegun              = "begun"
 	progMapEmpty              = "empty"
 	progMapHists              = "hists"
@@ -55,6 +64,7 @@ const (
 	progMapOnCpu              = "on_cpu"
 	progMapScopeFull          = "scope_full"
 	progMapScopeTgids         = "scope_tgids"
+	progMapTogether           = "together"
 	progProgBlockComplete     = "block_complete"
 	progProgBlockIssue        = "block_issue"
 	progProgConnectState      = "connect_state"
@@ -77,6 +87,8 @@ const (
 	progProgReclaimGroupBegin = "reclaim_group_begin"
 	progProgReclaimGroupEnd   = "reclaim_group_end"
 	progProgRttProbe          = "rtt_probe"
+	progProgRunqArrive        = "runq_arrive"
+	progProgRunqMove          = "runq_move"
 	progProgRunqSwitch        = "runq_switch"
 	progProgRunqWakeup        = "runq_wakeup"
 	progProgRunqWakeupNew     = "runq_wakeup_new"
@@ -166,6 +178,8 @@ type progProgramSpecs struct {
 	ReclaimGroupBegin *ebpf.ProgramSpec `ebpf:"reclaim_group_begin"`
 	ReclaimGroupEnd   *ebpf.ProgramSpec `ebpf:"reclaim_group_end"`
 	RttProbe          *ebpf.ProgramSpec `ebpf:"rtt_probe"`
+	RunqArrive        *ebpf.ProgramSpec `ebpf:"runq_arrive"`
+	RunqMove          *ebpf.ProgramSpec `ebpf:"runq_move"`
 	RunqSwitch        *ebpf.ProgramSpec `ebpf:"runq_switch"`
 	RunqWakeup        *ebpf.ProgramSpec `ebpf:"runq_wakeup"`
 	RunqWakeupNew     *ebpf.ProgramSpec `ebpf:"runq_wakeup_new"`
@@ -181,6 +195,7 @@ type progProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
+	Arrivals   *ebpf.MapSpec `ebpf:"arrivals"`
 	Begun      *ebpf.MapSpec `ebpf:"begun"`
 	Empty      *ebpf.MapSpec `ebpf:"empty"`
 	Hists      *ebpf.MapSpec `ebpf:"hists"`
@@ -189,6 +204,7 @@ type progMapSpecs struct {
 	OnCpu      *ebpf.MapSpec `ebpf:"on_cpu"`
 	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
 	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
+	Together   *ebpf.MapSpec `ebpf:"together"`
 }
 
 // progVariableSpecs contains global variables before they are loaded into the kernel.
@@ -231,6 +247,7 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
+	Arrivals   *ebpf.Map `ebpf:"arrivals"`
 	Begun      *ebpf.Map `ebpf:"begun"`
 	Empty      *ebpf.Map `ebpf:"empty"`
 	Hists      *ebpf.Map `ebpf:"hists"`
@@ -239,10 +256,12 @@ type progMaps struct {
 	OnCpu      *ebpf.Map `ebpf:"on_cpu"`
 	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
 	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
+	Together   *ebpf.Map `ebpf:"together"`
 }
 
 func (m *progMaps) Close() error {
 	return _ProgClose(
+		m.Arrivals,
 		m.Begun,
 		m.Empty,
 		m.Hists,
@@ -251,6 +270,7 @@ func (m *progMaps) Close() error {
 		m.OnCpu,
 		m.ScopeFull,
 		m.ScopeTgids,
+		m.Together,
 	)
 }
 
@@ -300,6 +320,8 @@ type progPrograms struct {
 	ReclaimGroupBegin *ebpf.Program `ebpf:"reclaim_group_begin"`
 	ReclaimGroupEnd   *ebpf.Program `ebpf:"reclaim_group_end"`
 	RttProbe          *ebpf.Program `ebpf:"rtt_probe"`
+	RunqArrive        *ebpf.Program `ebpf:"runq_arrive"`
+	RunqMove          *ebpf.Program `ebpf:"runq_move"`
 	RunqSwitch        *ebpf.Program `ebpf:"runq_switch"`
 	RunqWakeup        *ebpf.Program `ebpf:"runq_wakeup"`
 	RunqWakeupNew     *ebpf.Program `ebpf:"runq_wakeup_new"`
@@ -335,6 +357,8 @@ func (p *progPrograms) Close() error {
 		p.ReclaimGroupBegin,
 		p.ReclaimGroupEnd,
 		p.RttProbe,
+		p.RunqArrive,
+		p.RunqMove,
 		p.RunqSwitch,
 		p.RunqWakeup,
 		p.RunqWakeupNew,

@@ -47,11 +47,7 @@ func (r *reading) read(coll *ebpf.Collection) error {
 	for _, g := range r.rows {
 		g.progHist = progHist{}
 	}
-	var key progHistKey
-	var h progHist
-	it := coll.Maps["hists"].Iterate()
-	for it.Next(&key, &h) {
-		name := r.group(key.Id, kernel.Text(key.Name[:]))
+	add := func(name string, h *progHist) {
 		g := r.rows[name]
 		if g == nil {
 			g = &gathered{}
@@ -61,6 +57,24 @@ func (r *reading) read(coll *ebpf.Collection) error {
 		for i, n := range h.Slot {
 			g.Slot[i] += n
 		}
+	}
+	if r.o.By == ByAll {
+		var all []progHist // one for each processor
+		if err := coll.Maps["together"].Lookup(uint32(0), &all); err != nil {
+			return fmt.Errorf("reading the histogram: %w", err)
+		}
+		for i := range all {
+			if all[i].Count > 0 {
+				add(r.group(0, ""), &all[i])
+			}
+		}
+		return nil
+	}
+	var key progHistKey
+	var h progHist
+	it := coll.Maps["hists"].Iterate()
+	for it.Next(&key, &h) {
+		add(r.group(key.Id, kernel.Text(key.Name[:])), &h)
 	}
 	if err := it.Err(); err != nil {
 		return fmt.Errorf("reading the histograms: %w", err)

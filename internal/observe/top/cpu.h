@@ -7,6 +7,10 @@
 
 /* Defined before this is included: wanted(), key_of(), now_in(), the constants. */
 
+#include "waited.h"
+
+const volatile u32 accounted = 0; /* 1 where the kernel keeps how long tasks wait */
+
 #define SLOTS 160 /* of slot.h; the last is for all above */
 #define RUNS 8 /* that are remembered of a processor */
 #define PAIRS 16384
@@ -86,6 +90,23 @@ struct {
 	__type(value, struct runs);
 } cpu_runs SEC(".maps");
 
+/* As wanted() and key_of(), for a task whose fields the verifier lets a program read as
+ * they are: each call of a helper counts, at so many switches. */
+static __always_inline bool cpu_wanted(struct task_struct *t)
+{
+	if (!t->tgid || t->tgid == own || (only_tgid && t->tgid != only_tgid))
+		return false;
+	if (only_comm_len && !named(t) && !named(t->group_leader))
+		return false;
+	return scope_kind != BC_SCOPE_CGROUP || bc_task_in_cgroup((u64)t);
+}
+
+static __always_inline void cpu_key(struct who *key, struct task_struct *t, u32 epoch)
+{
+	key->epoch = epoch;
+	key->tgid = t->tgid;
+}
+
 static __always_inline struct cpu_stat *stat_of(struct who *key, struct task_struct *t)
 {
 	struct cpu_stat *s = bpf_map_lookup_elem(&cpu, key), *none;
@@ -101,13 +122,13 @@ static __always_inline struct cpu_stat *stat_of(struct who *key, struct task_str
 	if (!s)
 		count_lost(LOST_ENTRY);
 	else
-		name_of(s->comm, BPF_CORE_READ(t, group_leader));
+		name_of(s->comm, t->group_leader);
 	return s;
 }
 
 static __always_inline void begin_wait(struct task_struct *t, u64 now)
 {
-	u32 pid = BPF_CORE_READ(t, pid);
+	u32 pid = t->pid;
 
 	if (bpf_map_update_elem(&waiting, &pid, &now, BPF_ANY))
 		count_lost(LOST_TASK);
@@ -116,7 +137,7 @@ static __always_inline void begin_wait(struct task_struct *t, u64 now)
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(cpu_wakeup, struct task_struct *p)
 {
-	if (wanted(p))
+	if (cpu_wanted(p))
 		begin_wait(p, bpf_ktime_get_ns());
 	return 0;
 }
@@ -124,7 +145,7 @@ int BPF_PROG(cpu_wakeup, struct task_struct *p)
 SEC("tp_btf/sched_wakeup_new")
 int BPF_PROG(cpu_wakeup_new, struct task_struct *p)
 {
-	if (wanted(p))
+	if (cpu_wanted(p))
 		begin_wait(p, bpf_ktime_get_ns());
 	return 0;
 }
@@ -136,9 +157,11 @@ int BPF_PROG(cpu_migrate, struct task_struct *p)
 	struct who key = {};
 	struct cpu_stat *s;
 
-	if (!in || !wanted(p))
+	if (accounted)
+		moved(p);
+	if (!in || !cpu_wanted(p))
 		return 0;
-	key_of(&key, p, in->epoch);
+	cpu_key(&key, p, in->epoch);
 	s = stat_of(&key, p);
 	if (s)
 		__sync_fetch_and_add(&s->migrations, 1);
@@ -189,9 +212,9 @@ static __always_inline void leave(struct runs *r, struct task_struct *prev, bool
 	struct cpu_stat *s;
 	u64 from = r->now.from;
 
-	if (!wanted(prev))
+	if (!cpu_wanted(prev))
 		return;
-	key_of(&key, prev, in->epoch);
+	cpu_key(&key, prev, in->epoch);
 	s = stat_of(&key, prev);
 	if (!s)
 		return;
@@ -201,32 +224,42 @@ static __always_inline void leave(struct runs *r, struct task_struct *prev, bool
 		__sync_fetch_and_add(&s->on, now - from);
 	if (stays) {
 		__sync_fetch_and_add(&s->involuntary, 1);
-		begin_wait(prev, now);
+		if (!accounted)
+			begin_wait(prev, now);
 	} else {
 		__sync_fetch_and_add(&s->voluntary, 1);
 	}
 }
 
-/* The one that comes: how long it waited, and for whom. */
-static __always_inline void arrive(struct runs *r, struct task_struct *next, struct interval *in, u64 now)
+/* How long a task has waited, by when it was woken; 0 where that is not known. */
+static __always_inline u64 tracked(struct task_struct *next, u64 now)
 {
-	u32 pid = BPF_CORE_READ(next, pid), slot;
+	u32 pid = next->pid;
 	u64 *at = bpf_map_lookup_elem(&waiting, &pid), since;
-	struct who key = {};
-	struct cpu_stat *s;
 
 	if (!at)
-		return;
+		return 0;
 	since = *at;
 	*at = 0; /* a refused delete must not count it again */
 	bpf_map_delete_elem(&waiting, &pid);
-	if (!since || now <= since)
+	return since && now > since ? now - since : 0;
+}
+
+/* The one that comes: how long it waited, and for whom. */
+static __always_inline void arrive(struct runs *r, struct task_struct *next, struct interval *in, u64 now)
+{
+	u64 ns = accounted ? waited(next) : tracked(next, now);
+	struct who key = {};
+	struct cpu_stat *s;
+	u32 slot;
+
+	if (!ns)
 		return;
-	key_of(&key, next, in->epoch);
+	cpu_key(&key, next, in->epoch);
 	s = stat_of(&key, next);
 	if (!s)
 		return;
-	slot = slot_of(now - since);
+	slot = slot_of(ns);
 	if (slot >= SLOTS)
 		slot = SLOTS - 1;
 	/* the compiler may know that it is in range and leave the check out, which the
@@ -235,8 +268,8 @@ static __always_inline void arrive(struct runs *r, struct task_struct *next, str
 	if (slot >= SLOTS)
 		return;
 	__sync_fetch_and_add(&s->slot[slot], 1);
-	__sync_fetch_and_add(&s->wait, now - since);
-	blame(r, &key, since);
+	__sync_fetch_and_add(&s->wait, ns);
+	blame(r, &key, now - ns);
 }
 
 SEC("tp_btf/sched_switch")
@@ -257,12 +290,12 @@ int BPF_PROG(cpu_switch, bool preempt, struct task_struct *prev, struct task_str
 		r->now.to = now;
 		r->past[at] = r->now;
 	}
-	if (BPF_CORE_READ(next, pid))
+	r->now.wanted = cpu_wanted(next);
+	if (r->now.wanted)
 		arrive(r, next, in, now);
 	r->now.from = now;
-	r->now.tgid = BPF_CORE_READ(next, tgid);
-	r->now.wanted = wanted(next);
-	name_of(r->now.comm, BPF_CORE_READ(next, group_leader));
+	r->now.tgid = next->tgid;
+	name_of(r->now.comm, next->group_leader);
 	return 0;
 }
 

@@ -36,12 +36,12 @@ func burner(t *testing.T) uint32 {
 }
 
 // twoBurners looks at two processes until an interval holds both.
-func twoBurners(t *testing.T, a, b uint32) (first, second CPU) {
+func twoBurners(t *testing.T, a, b uint32, tracked bool) (first, second CPU) {
 	t.Helper()
 	v, _ := ViewNamed("cpu")
 	var watched [2]*Top
 	for i, pid := range []uint32{a, b} {
-		w, err := Open(Options{View: v, Pid: pid})
+		w, err := Open(Options{View: v, Pid: pid, tracked: tracked})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestTwoBurners(t *testing.T) {
 	guest.NeedKernel(t)
 	a, b := burner(t), burner(t)
 	share := func(x, y CPU) float64 { return x.On / (x.On + y.On) }
-	x, y := twoBurners(t, a, b)
+	x, y := twoBurners(t, a, b, false)
 	if s := share(x, y); s < 0.4 || s > 0.6 {
 		t.Errorf("the first has %.2f of what both have, want a half", s)
 	}
@@ -83,14 +83,17 @@ func TestTwoBurners(t *testing.T) {
 			t.Errorf("waits of %d and %d", r.WaitP50, r.WaitP99)
 		}
 	}
-	if x.Blame == nil || x.Blame.Pid != b || y.Blame == nil || y.Blame.Pid != a {
+	if x.WaitSum == 0 || x.Blame == nil || x.Blame.Pid != b || y.Blame == nil || y.Blame.Pid != a {
 		t.Errorf("they blame %s and %s, want each other", x.Blame, y.Blame)
 	}
 	if err := unix.Setpriority(unix.PRIO_PROCESS, int(b), 5); err != nil {
 		t.Fatal(err)
 	}
-	x, y = twoBurners(t, a, b)
+	x, y = twoBurners(t, a, b, true) // both ways of knowing how long they wait
 	if s := share(x, y); s < 0.66 || s > 0.84 {
 		t.Errorf("the first has %.2f of what both have, want three quarters", s)
+	}
+	if x.WaitSum == 0 || y.WaitSum <= x.WaitSum {
+		t.Errorf("the nicer one waited %d ns and the other %d", y.WaitSum, x.WaitSum)
 	}
 }

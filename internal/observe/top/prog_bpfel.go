@@ -13,6 +13,14 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type progArrival struct {
+	_       structs.HostLayout
+	Delay   uint64
+	Count   uint64
+	Pid     uint32
+	Unknown uint32
+}
+
 type progCpuStat struct {
 	_           structs.HostLayout
 	On          uint64
@@ -178,6 +186,7 @@ type progWho struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	progMapArrivals        = "arrivals"
 	progMapCalls           = "calls"
 	progMapConns           = "conns"
 	progMapCpu             = "cpu"
@@ -219,6 +228,7 @@ const (
 	progProgTcpResetOut    = "tcp_reset_out"
 	progProgTcpSends       = "tcp_sends"
 	progProgTcpState       = "tcp_state"
+	progVarAccounted       = "accounted"
 	progVarOnlyComm        = "only_comm"
 	progVarOnlyCommLen     = "only_comm_len"
 	progVarOnlyTgid        = "only_tgid"
@@ -310,6 +320,7 @@ type progProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
+	Arrivals   *ebpf.MapSpec `ebpf:"arrivals"`
 	Calls      *ebpf.MapSpec `ebpf:"calls"`
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Cpu        *ebpf.MapSpec `ebpf:"cpu"`
@@ -336,6 +347,7 @@ type progMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
+	Accounted     *ebpf.VariableSpec `ebpf:"accounted"`
 	OnlyComm      *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
 	OnlyTgid      *ebpf.VariableSpec `ebpf:"only_tgid"`
@@ -378,6 +390,7 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
+	Arrivals   *ebpf.Map `ebpf:"arrivals"`
 	Calls      *ebpf.Map `ebpf:"calls"`
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Cpu        *ebpf.Map `ebpf:"cpu"`
@@ -402,6 +415,7 @@ type progMaps struct {
 
 func (m *progMaps) Close() error {
 	return _ProgClose(
+		m.Arrivals,
 		m.Calls,
 		m.Conns,
 		m.Cpu,
@@ -429,6 +443,7 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
+	Accounted     *ebpf.Variable `ebpf:"accounted"`
 	OnlyComm      *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`
 	OnlyTgid      *ebpf.Variable `ebpf:"only_tgid"`

@@ -31,6 +31,8 @@ type View struct {
 	Columns  []string
 	table    tabler
 	programs []string
+	// waits are those that are not needed where the kernel keeps how long tasks wait.
+	waits []string
 	// optional are programs at tracepoints that a kernel may lack, with what is
 	// missing then.
 	optional map[string]string
@@ -51,7 +53,7 @@ type watch interface {
 func Views() []View {
 	views := []View{
 		{Name: "cpu", Doc: "processes: running, waiting to run, switches, and who ran instead", table: &cpuTable,
-			programs: []string{"cpu_wakeup", "cpu_wakeup_new", "cpu_migrate", "cpu_switch"}, open: openCPU},
+			programs: []string{"cpu_wakeup", "cpu_wakeup_new", "cpu_migrate", "cpu_switch"}, waits: []string{"cpu_wakeup", "cpu_wakeup_new"}, open: openCPU},
 		{Name: "mem", Doc: "processes: page faults by kind, memory, and stalls to free some", table: &memTable,
 			programs: []string{"mem_fault_user", "mem_fault_kernel", "mem_exit", "mem_free_begin", "mem_free_end"},
 			optional: map[string]string{"mem_group_begin": noGroupStalls, "mem_group_end": noGroupStalls}, open: openMem},
@@ -106,6 +108,8 @@ type Options struct {
 	Cgroup string
 	// Sort is the column to sort by; "" for the view's first.
 	Sort string
+	// tracked has waiting tasks followed, though the kernel may keep how long they wait.
+	tracked bool
 }
 
 // Frame is the table of one interval.
@@ -304,6 +308,7 @@ func (t *Top) countLost() error {
 }
 
 func (t *Top) load() error {
+	o := &t.o
 	spec, err := loadProg()
 	if err != nil {
 		return fmt.Errorf("reading the programs of top: %w", err)
@@ -315,6 +320,13 @@ func (t *Top) load() error {
 	defer tr.Close()
 	if t.types, err = tr.Types().Kernel(); err != nil {
 		return fmt.Errorf("reading the kernel's types: %w", err)
+	}
+	accounted := o.View.waits != nil && !o.tracked && kernel.AccountsWaits() && kernelHasField(t.types, "sched_info", "last_queued") && kernelHasField(t.types, "cfs_rq", "rq")
+	if accounted {
+		o.View.programs = slices.DeleteFunc(slices.Clone(o.View.programs), func(name string) bool { return slices.Contains(o.View.waits, name) })
+		if err := spec.Variables["accounted"].Set(uint32(1)); err != nil {
+			return fmt.Errorf("setting the programs' constant accounted: %w", err)
+		}
 	}
 	t.keep(spec)
 	t.progs = spec.Programs

@@ -70,6 +70,9 @@ func (t *Tracer) Types() (*btf.Spec, error) {
 	return types, nil
 }
 
+// Cache has the types of the kernel and of its modules.
+func (t *Tracer) Cache() *btf.Cache { return t.transport.Types() }
+
 // Load loads programs with their constants.
 func (t *Tracer) Load(spec *ebpf.CollectionSpec, constants map[string]any) error {
 	for name, v := range constants {
