@@ -276,7 +276,10 @@ struct bc_listed {
 	u32 len; /* of all */
 	u64 dentry, mnt, root; /* whose path it has, seen from where */
 	u32 told; /* a record before had the path, and this one has none */
-	u32 pad;
+	/* Of sockets that sock_diag is not asked about: bytes of memory that wait to be read
+	 * and to be sent, packets that were dropped, and the network namespace. */
+	u32 queue; /* whether they are known */
+	u32 receive, send, drops, net_ns;
 };
 
 /* What a list of processes tells of one; behind it the paths of its program and of its

@@ -19,6 +19,40 @@ struct file___pos {
 	s64 f_pos;
 } __attribute__((preserve_access_index));
 
+struct net___queue {
+	struct {
+		u32 inum;
+	} ns;
+} __attribute__((preserve_access_index));
+
+struct sock_common___queue {
+	struct {
+		struct net___queue *net;
+	} skc_net;
+} __attribute__((preserve_access_index));
+
+struct count___queue {
+	int counter;
+} __attribute__((preserve_access_index));
+
+/* 6.18 (commit c51613fa276f "net: add sk->sk_drop_counters"): sockets that many processors
+ * feed count their drops in two places. */
+struct numa_drop_counters___queue {
+	struct count___queue drops0, drops1;
+} __attribute__((preserve_access_index));
+
+struct sock___queue {
+	struct sock_common___queue __sk_common;
+	struct {
+		struct count___queue rmem_alloc;
+	} sk_backlog;
+	struct {
+		struct count___queue refs;
+	} sk_wmem_alloc;
+	struct count___queue sk_drops;
+	struct numa_drop_counters___queue *sk_drop_counters;
+} __attribute__((preserve_access_index));
+
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
@@ -65,6 +99,33 @@ static __always_inline void put_path(struct bc_scratch *s, struct bc_listed *r, 
 		bc_walk(s, 0, &o->path, dentry, mnt);
 }
 
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+
+/* The queues of sockets of other kinds than sock_diag is asked about. */
+static __always_inline void put_queue(struct bc_listed *r, struct bc_sock *o, struct file *f)
+{
+	struct socket *so = BPF_CORE_READ(f, private_data);
+	struct sock___queue *sk = (void *)BPF_CORE_READ(so, sk);
+	struct numa_drop_counters___queue *c = NULL;
+
+	if (!sk || o->family == AF_UNIX ||
+	    ((o->family == AF_INET || o->family == AF_INET6) &&
+	     (o->proto == IPPROTO_TCP || o->proto == IPPROTO_UDP)))
+		return;
+	r->queue = 1;
+	r->receive = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+	/* The socket itself counts as one byte, for as long as it lives. */
+	r->send = BPF_CORE_READ(sk, sk_wmem_alloc.refs.counter) - 1;
+	r->net_ns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (bpf_core_field_exists(sk->sk_drop_counters))
+		c = BPF_CORE_READ(sk, sk_drop_counters);
+	if (c)
+		r->drops = BPF_CORE_READ(c, drops0.counter) + BPF_CORE_READ(c, drops1.counter);
+	else
+		r->drops = BPF_CORE_READ(sk, sk_drops.counter);
+}
+
 SEC("iter/task_file")
 int bc_on_file(struct bpf_iter__task_file *ctx)
 {
@@ -103,8 +164,10 @@ int bc_on_file(struct bpf_iter__task_file *ctx)
 	path = (o->file.mode & S_IFMT) != S_IFSOCK && ((o->file.mode & S_IFMT) != S_IFIFO || o->file.magic != PIPEFS_MAGIC);
 	if (path)
 		put_path(s, r, o, t, f);
-	else if ((o->file.mode & S_IFMT) == S_IFSOCK)
+	if ((o->file.mode & S_IFMT) == S_IFSOCK) {
 		bc_fill_sock(s, &o->sock, f);
+		put_queue(r, &o->sock, f);
+	}
 	len = s->w.off;
 	bc_opaque(len);
 	if (len > BC_BUF)

@@ -28,6 +28,16 @@ type OpenFile struct {
 	Pos         int64
 	Flags       uint32
 	Read, Write bool
+	// Queue is set for sockets that are neither of TCP, UDP nor unix, and for those of MPTCP.
+	Queue *SocketQueue
+}
+
+// SocketQueue is what a socket holds.
+type SocketQueue struct {
+	// Receive and Send are the bytes of memory of what waits to be read and to be sent,
+	// Drops counts packets that did not reach the reader, most often as its buffer was full.
+	Receive, Send, Drops uint32
+	NetNS                uint32
 }
 
 // ListFiles calls fn for each open file of each process, as the kernel walks them:
@@ -108,10 +118,14 @@ func (d *filesDecoder) one(raw []byte) (int, error) {
 		return 0, err
 	}
 	d.path(fd)
-	d.fn(OpenFile{
+	f := OpenFile{
 		Key: event.Key{Pid: h.Key.Pid, Start: h.Key.Start}, Tid: h.Tid, FD: fd, Pos: h.Pos, Flags: o.Fflags,
 		Read: o.Fmode&fmodeRead != 0, Write: o.Fmode&fmodeWrite != 0,
-	})
+	}
+	if h.Queue != 0 {
+		f.Queue = &SocketQueue{Receive: h.Receive, Send: h.Send, Drops: h.Drops, NetNS: h.NetNs}
+	}
+	d.fn(f)
 	return int(h.Len), nil
 }
 
