@@ -15,8 +15,16 @@
 #include "core_fixes.h"
 #include "scratch.h"
 
+/* A program that is loaded for one look has three loops of fewer steps: the verifier
+ * looks at each step, and 2304 components are still more than a path can have. */
+#ifdef BC_WALK_SHORT
+#define BC_WALK_STEPS 4
+#define BC_WALK_INNER 24
+#define BC_WALK_OUTER 24
+#else
 #define BC_WALK_STEPS 64
 #define BC_WALK_OUTER 128
+#endif
 
 /* Takes up to BC_WALK_STEPS components; 1 while there is more to walk. */
 __noinline int bc_walk_steps(u32 slot)
@@ -89,12 +97,24 @@ __noinline int bc_walk_steps(u32 slot)
 	return more;
 }
 
+#ifdef BC_WALK_SHORT
+__noinline int bc_walk_more(u32 slot)
+{
+	for (int i = 0; i < BC_WALK_INNER; i++)
+		if (!bc_walk_steps(slot))
+			return 0;
+	return 1;
+}
+#else
+#define bc_walk_more bc_walk_steps
+#endif
+
 /* A global function as well, so that the loop is verified once and not at each
  * of the places that walk a path. */
 __noinline int bc_walk_on(u32 slot)
 {
 	for (int i = 0; i < BC_WALK_OUTER; i++)
-		if (!bc_walk_steps(slot))
+		if (!bc_walk_more(slot))
 			return 0;
 	return 1;
 }

@@ -274,6 +274,40 @@ struct bc_listed {
 	s64 pos;
 	u32 tid; /* of a thread with descriptors of its own */
 	u32 len; /* of all */
+	u64 dentry, mnt, root; /* whose path it has, seen from where */
+	u32 told; /* a record before had the path, and this one has none */
+	/* Of sockets that sock_diag is not asked about: bytes of memory that wait to be read
+	 * and to be sent, packets that were dropped, and the network namespace. */
+	u32 queue; /* whether they are known */
+	u32 receive, send, drops, net_ns;
+};
+
+/* What a list of processes tells of one; behind it the paths of its program and of its
+ * control group, each only where no record before had it. The last record has no
+ * process, and in pid the number of those there were, zombies as well. */
+struct bc_brief {
+	u32 len; /* of all */
+	u32 flags;
+	u32 pid, ppid;
+	u64 start, parent_start;
+	u32 uid, gid, euid, loginuid;
+	u32 mnt_ns, net_ns;
+	u32 tty_dev;
+	u32 cgroup_len;
+	u64 cgroup; /* its id, and whose path it has */
+	u64 dentry, mnt; /* of the program: whose path it has */
+	u64 inode;
+	u32 nlink, magic;
+	struct bc_path exe;
+	u8 comm[16];
+	u8 tty[16];
+};
+
+enum bc_brief_flags {
+	BC_BRIEF_KTHREAD = 1,
+	BC_BRIEF_LAST = 2,
+	BC_BRIEF_EXE = 4,    /* its path follows, which may be empty */
+	BC_BRIEF_CGROUP = 8, /* the same of the control group */
 };
 
 #define BC_HELPERS_MAX 32

@@ -121,19 +121,51 @@ static __always_inline void bc_fill_ns(struct bc_ns *o, struct task_struct *t, u
 	o->cgroup = n->cgroup_ns->ns.inum;
 }
 
-/* The terminal in the device encoding of stat(2). */
+/*
+ * The directory of a task's control group. On a host with v1 hierarchies the v2 path
+ * is often just the root: there it is the one for pids, and *v1 is set.
+ */
+static __always_inline struct kernfs_node *bc_cgroup_of(struct task_struct *t, bool *v1)
+{
+	struct css_set *set = t->cgroups;
+	struct kernfs_node *kn = set->dfl_cgrp->kn;
+
+	if (!fix_kernfs_parent((u64)kn) &&
+	    bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id)) {
+		struct cgroup_subsys_state *css = NULL;
+		struct kernfs_node *old;
+
+		bpf_probe_read_kernel(&css, sizeof(css),
+				      (void *)set + bpf_core_field_offset(struct css_set, subsys) +
+					      8 * bpf_core_enum_value(enum cgroup_subsys_id,
+								      pids_cgrp_id));
+		old = BPF_CORE_READ(css, cgroup, kn);
+		if (old && fix_kernfs_parent((u64)old)) {
+			kn = old;
+			*v1 = true;
+		}
+	}
+	return kn;
+}
+
+/* A terminal in the device encoding of stat(2). */
+static __always_inline u32 bc_tty_dev(struct tty_struct *tty)
+{
+	u32 major = tty->driver->major;
+	u32 minor = tty->driver->minor_start + tty->index;
+
+	return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
+}
+
 static __always_inline void bc_fill_tty(struct bc_exec *e, struct task_struct *t)
 {
 	struct tty_struct *tty = t->signal->tty;
-	u32 major, minor;
 
 	e->tty_dev = 0;
 	e->tty[0] = 0;
 	if (!tty)
 		return;
-	major = tty->driver->major;
-	minor = tty->driver->minor_start + tty->index;
-	e->tty_dev = (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
+	e->tty_dev = bc_tty_dev(tty);
 	bpf_core_read(e->tty, sizeof(e->tty), &tty->name);
 }
 

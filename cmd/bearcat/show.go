@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -52,6 +55,7 @@ func noun(f *showFlags, use, short, long, example string, most int, read func(ar
 		Use: use, Short: short, Long: long, Example: example,
 		Args: usageArgs(cobra.MaximumNArgs(most)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			collectLater()
 			out := cmd.OutOrStdout()
 			if err := f.condition(); err != nil {
 				return err
@@ -82,6 +86,18 @@ func noun(f *showFlags, use, short, long, example string, most int, read func(ar
 	cmd.Flags().StringVar(&f.where, "where", "", "those that satisfy a `CONDITION` in the rule language")
 	cmd.Flags().DurationVar(&f.watch, "watch", 0, "print it again each `TIME`, such as 2s")
 	return cmd
+}
+
+// collectLater has the first collection of garbage come when there are some tens of MB,
+// and all others as usual: most looks end before the first.
+func collectLater() {
+	const first = 40 << 20
+	usual := debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(first)
+	runtime.AddCleanup(new([16]byte), func(percent int) {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(math.MaxInt64)
+	}, usual)
 }
 
 // condition reads --where, which is over columns or over fields of rules.

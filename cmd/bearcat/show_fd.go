@@ -31,14 +31,15 @@ type fdRow struct {
 }
 
 func modeOf(f *task.File) string {
-	m := ""
-	if f.Read {
-		m += "r"
+	switch {
+	case f.Read && f.Write:
+		return "rw"
+	case f.Read:
+		return "r"
+	case f.Write:
+		return "w"
 	}
-	if f.Write {
-		m += "w"
-	}
-	return orDash(m)
+	return "-"
 }
 
 // holders writes who holds an end, the first few of many.
@@ -97,7 +98,7 @@ func files(f *taskFlags) (s *task.Snapshot, all, kept []task.File, err error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if s, err = task.Take(asksArguments(f.fields)); err != nil {
+	if s, err = f.take(false); err != nil {
 		return nil, nil, nil, err
 	}
 	if all, err = s.Files(); err != nil {
@@ -141,6 +142,10 @@ func showFD(f *taskFlags, _ []string) (answer, error) {
 	if f.json {
 		t.Of = &out.Files
 	}
+	var cells cellSlab
+	if f.needsCells() {
+		t.Rows = make([][]string, 0, len(kept))
+	}
 	for i := range kept {
 		x := &kept[i]
 		if !f.wants(x) {
@@ -151,7 +156,7 @@ func showFD(f *taskFlags, _ []string) (answer, error) {
 			out.Files = append(out.Files, r)
 		}
 		if f.needsCells() {
-			t.Rows = append(t.Rows, []string{decimal(r.Pid), r.Name, strconv.Itoa(int(r.Num)), r.Kind, r.Mode, strconv.FormatInt(r.Pos, 10), orDash(what)})
+			t.Rows = append(t.Rows, append(cells.row(len(t.Columns)), decimal(r.Pid), r.Name, strconv.Itoa(int(r.Num)), r.Kind, r.Mode, strconv.FormatInt(r.Pos, 10), orDash(what)))
 		}
 	}
 	out.tables = []host.Table{t}

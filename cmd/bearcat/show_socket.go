@@ -25,7 +25,7 @@ type sockRow struct {
 	RemotePort uint16   `json:"remote_port,omitempty"`
 	Inode      uint64   `json:"inode,omitempty"`
 	Owners     []string `json:"owners,omitempty"`
-	// What sock_diag told; its fields stand beside the others.
+	// What the kernel told of its queues; its fields stand beside the others.
 	*host.SocketState
 }
 

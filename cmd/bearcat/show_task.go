@@ -144,15 +144,37 @@ func (r *procRow) startSeconds() float64 {
 	return float64(r.Start.UnixNano()) / 1e9
 }
 
-func (r *procRow) started() string {
-	if r.Start == nil {
+// startClock writes when processes started: many of them in one second.
+type startClock struct {
+	now  time.Time
+	last int64 // the second that text is of
+	text string
+}
+
+func (c *startClock) of(start *time.Time) string {
+	if start == nil {
 		return "-"
 	}
-	t := r.Start.Local()
-	if time.Since(t) < 20*time.Hour {
-		return t.Format("15:04:05")
+	if s := start.Unix(); c.text == "" || s != c.last {
+		form := "2006-01-02"
+		if c.now.Sub(*start) < 20*time.Hour {
+			form = "15:04:05"
+		}
+		c.last, c.text = s, start.Local().Format(form)
 	}
-	return t.Format("2006-01-02")
+	return c.text
+}
+
+// cellSlab gives rows room for their cells, many rows at once.
+type cellSlab struct{ free []string }
+
+func (s *cellSlab) row(n int) []string {
+	if len(s.free) < n {
+		s.free = make([]string, 256*n)
+	}
+	row := s.free[:0:n]
+	s.free = s.free[n:]
+	return row
 }
 
 func (r *procRow) user() string {
@@ -201,7 +223,7 @@ func showProc(f *taskFlags, args []string) (answer, error) {
 		return nil, err
 	}
 	argv := f.view.Wide || f.view.Uses("ARGUMENTS")
-	s, err := task.Take(argv || f.json || len(args) > 0 || asksArguments(f.fields))
+	s, err := f.take(argv || f.json || len(args) > 0)
 	if err != nil {
 		return nil, err
 	}
@@ -211,24 +233,44 @@ func showProc(f *taskFlags, args []string) (answer, error) {
 	}
 	out := &procAnswer{Processes: []procRow{}}
 	out.Notes = s.Notes
-	t := host.Table{Of: &out.Processes, More: 2, Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM", "CGROUP", "ARGUMENTS"}}
+	t := host.Table{More: 2, Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM", "CGROUP", "ARGUMENTS"}}
+	if f.json {
+		t.Of = &out.Processes
+	}
+	t.Rows = make([][]string, 0, len(s.Processes()))
 	var started []float64
+	cells, clock := cellSlab{}, startClock{now: time.Now()}
 	for _, p := range s.Processes() {
 		if !f.holds(p) || !where.Process(p) {
 			continue
 		}
 		r := rowOf(p)
-		out.Processes = append(out.Processes, r)
-		row := []string{decimal(r.Pid), decimal(r.PPid), r.user(), r.started(), orDash(r.Tty), orDash(r.Container), r.Name, r.program(), orDash(r.Cgroup)}
+		if f.json {
+			out.Processes = append(out.Processes, r)
+		}
+		row := append(cells.row(len(t.Columns)), decimal(r.Pid), decimal(r.PPid), r.user(), clock.of(r.Start), orDash(r.Tty), orDash(r.Container), r.Name, r.program(), orDash(r.Cgroup))
 		if argv {
 			row = append(row, orDash(strings.Join(r.Args, " ")))
 		}
 		t.Rows = append(t.Rows, row)
-		started = append(started, r.startSeconds())
+		if f.view.Sort != "" {
+			started = append(started, r.startSeconds())
+		}
 	}
-	t.Exact = map[string][]float64{"STARTED": started}
+	if f.view.Sort != "" {
+		t.Exact = map[string][]float64{"STARTED": started}
+	}
 	out.tables = []host.Table{t}
 	return out, nil
+}
+
+// take takes a snapshot of processes: with all that is known of them where it is wanted,
+// or where a condition over fields may ask about it, else with what a table shows.
+func (f *taskFlags) take(whole bool) (*task.Snapshot, error) {
+	if whole || f.fields != "" {
+		return task.Take(whole || asksArguments(f.fields))
+	}
+	return task.TakeBrief()
 }
 
 // asksArguments tells whether a condition may need what is only in a process's memory.
@@ -313,7 +355,7 @@ func showTree(f *taskFlags, args []string) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := task.Take(f.json)
+	s, err := f.take(f.json)
 	if err != nil {
 		return nil, err
 	}
@@ -328,13 +370,14 @@ func showTree(f *taskFlags, args []string) (answer, error) {
 	}
 	kids := task.Children(procs)
 	var started []float64
+	clock := startClock{now: time.Now()}
 	t := host.Table{Of: &out.Processes, Columns: []string{"TREE", "USER", "STARTED", "CONTAINER", "PROGRAM"}}
 	var draw func(p *event.Process, lead, last string)
 	draw = func(p *event.Process, lead, last string) {
 		r := rowOf(p)
 		out.Processes = append(out.Processes, r)
 		started = append(started, r.startSeconds())
-		t.Rows = append(t.Rows, []string{lead + last + r.Name + "[" + decimal(r.Pid) + "]", r.user(), r.started(), orDash(r.Container), r.program()})
+		t.Rows = append(t.Rows, []string{lead + last + r.Name + "[" + decimal(r.Pid) + "]", r.user(), clock.of(r.Start), orDash(r.Container), r.program()})
 		switch last {
 		case "├─":
 			lead += "│ "

@@ -59,16 +59,29 @@ func (t *Table) updateCred(e *entry, rec *event.TaskRecord) {
 }
 
 // nameUsers looks up the names of a process's ids.
-func (t *Table) nameUsers(e *entry) {
-	u := t.cfg.Users
+func (t *Table) nameUsers(e *entry) { nameUsers(t.cfg.Users, t.roots, &e.Process) }
+
+func nameUsers(u *Users, r *roots, p *event.Process) {
 	if u == nil {
 		return
 	}
-	e.User, e.Group, e.LoginUser = u.User(e.Cred.UID), u.Group(e.Cred.GID), u.User(e.Cred.LoginUID)
-	if n := t.roots.of(&e.Process); n != nil { // who logged in did so on the host
-		e.User, e.Group = n.users[e.Cred.UID], n.groups[e.Cred.GID]
+	p.User, p.Group, p.LoginUser = u.User(p.Cred.UID), u.Group(p.Cred.GID), u.User(p.Cred.LoginUID)
+	if n := r.of(p); n != nil { // who logged in did so on the host
+		p.User, p.Group = n.users[p.Cred.UID], n.groups[p.Cred.GID]
 	}
 }
+
+// Naming names the users of processes that are in no table.
+type Naming struct {
+	users *Users
+	roots *roots
+}
+
+// NewNaming returns one with the host's names, which may be nil, and those inside containers.
+func NewNaming(u *Users) *Naming { return &Naming{u, newRoots("/proc")} }
+
+// Name puts the names of a process's ids into it.
+func (n *Naming) Name(p *event.Process) { nameUsers(n.users, n.roots, p) }
 
 // target finds the process that a call acts on. The number is one of the
 // caller's pid namespace; elsewhere than in the initial one all processes are

@@ -281,11 +281,18 @@ func (d *decoder) fd(b []byte) (fd *event.FD, created bool, err error) {
 	if !sensor.Fixed(b, &o) {
 		return nil, false, fmt.Errorf("decoding a call: %d bytes are too few for a descriptor", len(b))
 	}
-	b = b[unsafe.Sizeof(o):]
 	fd = d.parts.fd()
+	if err := d.fill(fd, &o, b[unsafe.Sizeof(o):]); err != nil {
+		return nil, false, err
+	}
+	return fd, o.Open != 0 && o.Fmode&fmodeCreated != 0, nil
+}
+
+// fill describes what stands behind a descriptor; its path or names are in b.
+func (d *decoder) fill(fd *event.FD, o *progBcFd, b []byte) (err error) {
 	fd.Num = o.Num
 	if o.Open == 0 {
-		return fd, false, nil
+		return nil
 	}
 	x, f := &o.File, &fd.File
 	f.Dev = (x.Dev>>20)<<32 | x.Dev&0xfffff
@@ -294,10 +301,10 @@ func (d *decoder) fd(b []byte) (fd *event.FD, created bool, err error) {
 	fd.Kind = kindOf(x.Mode, x.Rdev, uint64(x.Magic))
 	if fd.Kind == event.StdioSocket {
 		fd.Sock, err = d.socket(&o.Sock, b)
-		return fd, false, err
+		return err
 	}
 	if uint64(o.Path.Len) > uint64(len(b)) {
-		return nil, false, fmt.Errorf("decoding a call: a path of %d bytes is longer than the %d that are left", o.Path.Len, len(b))
+		return fmt.Errorf("decoding a call: a path of %d bytes is longer than the %d that are left", o.Path.Len, len(b))
 	}
 	if o.Path.Len > 0 || o.Path.Flags != 0 {
 		f.Path, f.RootPath, f.Unreachable = d.strings.Path(b[:o.Path.Len], o.Path.RootAt, o.Path.Flags)
@@ -309,7 +316,7 @@ func (d *decoder) fd(b []byte) (fd *event.FD, created bool, err error) {
 	if fd.Kind == event.StdioAnon && !strings.HasPrefix(f.Path, "anon_inode:") {
 		f.Path = d.strings.Get([]byte("anon_inode:" + f.Path))
 	}
-	return fd, o.Fmode&fmodeCreated != 0, nil
+	return nil
 }
 
 func kindOf(mode, rdev uint32, magic uint64) event.StdioKind {

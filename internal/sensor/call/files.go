@@ -28,6 +28,16 @@ type OpenFile struct {
 	Pos         int64
 	Flags       uint32
 	Read, Write bool
+	// Queue is set for sockets that are neither of TCP, UDP nor unix, and for those of MPTCP.
+	Queue *SocketQueue
+}
+
+// SocketQueue is what a socket holds.
+type SocketQueue struct {
+	// Receive and Send are the bytes of memory of what waits to be read and to be sent,
+	// Drops counts packets that did not reach the reader, most often as its buffer was full.
+	Receive, Send, Drops uint32
+	NetNS                uint32
 }
 
 // ListFiles calls fn for each open file of each process, as the kernel walks them:
@@ -56,59 +66,82 @@ func ListFiles(t *kernel.Transport, fn func(OpenFile)) error {
 	return streamFiles(rd, fn)
 }
 
-// streamFiles decodes the iterator's records as they are read: there may be millions.
+// streamFiles decodes the iterator's records as they are read.
 func streamFiles(rd io.Reader, fn func(OpenFile)) error {
-	d := newDecoder()
-	const most = 1 << 18 // several times what one record can have
-	buf := make([]byte, 0, most)
-	for {
-		n, err := rd.Read(buf[len(buf):most])
-		buf = buf[:len(buf)+n]
-		rest, bad := decodeFiles(&d, buf, fn)
-		if bad == nil && (len(rest) == most || err == io.EOF && len(rest) > 0) {
-			bad = fmt.Errorf("decoding the list of files: %d bytes are left, which are no record", len(rest))
-		}
-		switch {
-		case bad != nil:
-			return bad
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return fmt.Errorf("reading the iterator of files: %w", err)
-		}
-		buf = append(buf[:0], rest...)
+	d := filesDecoder{decoder: newDecoder(), fn: fn, told: map[toldKey]*event.File{}}
+	if err := sensor.Stream(rd, d.one); err != nil {
+		return fmt.Errorf("reading the list of files: %w", err)
 	}
+	return nil
 }
 
-// decodeFiles takes whole records apart, and returns what is left behind the last.
-func decodeFiles(d *decoder, raw []byte, fn func(OpenFile)) (rest []byte, err error) {
-	for {
-		var h filesBcListed
-		if !sensor.Fixed(raw, &h) {
-			return raw, nil
-		}
-		if int(h.Len) < int(unsafe.Sizeof(h)) {
-			return nil, fmt.Errorf("decoding the list of files: a record of %d bytes, which is too short", h.Len)
-		}
-		if uint64(h.Len) > uint64(len(raw)) {
-			return raw, nil
-		}
-		body := raw[unsafe.Sizeof(h):h.Len]
-		raw = raw[h.Len:]
-		var sec progBcSec
-		if !sensor.Fixed(body, &sec) || sec.Tag != secFD || uint64(sec.Len) > uint64(len(body))-uint64(unsafe.Sizeof(sec)) {
-			return nil, fmt.Errorf("decoding the list of files: descriptor of process %d has no section", h.Key.Pid)
-		}
-		body = body[unsafe.Sizeof(sec):][:sec.Len]
-		fd, _, err := d.fd(body)
-		if err != nil {
-			return nil, err
-		}
-		var o progBcFd
-		sensor.Fixed(body, &o)
-		fn(OpenFile{
-			Key: event.Key{Pid: h.Key.Pid, Start: h.Key.Start}, Tid: h.Tid, FD: fd, Pos: h.Pos, Flags: o.Fflags,
-			Read: o.Fmode&fmodeRead != 0, Write: o.Fmode&fmodeWrite != 0,
-		})
+// filesDecoder takes the records of the list apart.
+type filesDecoder struct {
+	decoder
+	fn func(OpenFile)
+	// told has files whose paths came with a record before.
+	told map[toldKey]*event.File
+	slab []event.FD
+	h    filesBcListed
+	fd   progBcFd
+}
+
+type toldKey struct{ dentry, mnt, root uint64 }
+
+// one takes the first record apart; 0 where it is not whole.
+func (d *filesDecoder) one(raw []byte) (int, error) {
+	h, o := &d.h, &d.fd
+	if !sensor.Fixed(raw, h) {
+		return 0, nil
+	}
+	if int64(h.Len) < int64(unsafe.Sizeof(*h)) {
+		return 0, fmt.Errorf("a record of %d bytes, which is too short", h.Len)
+	}
+	if uint64(h.Len) > uint64(len(raw)) {
+		return 0, nil
+	}
+	body := raw[unsafe.Sizeof(*h):h.Len]
+	var sec progBcSec
+	if !sensor.Fixed(body, &sec) || sec.Tag != secFD || uint64(sec.Len) > uint64(len(body))-uint64(unsafe.Sizeof(sec)) {
+		return 0, fmt.Errorf("descriptor of process %d has no section", h.Key.Pid)
+	}
+	body = body[unsafe.Sizeof(sec):][:sec.Len]
+	if !sensor.Fixed(body, o) {
+		return 0, fmt.Errorf("%d bytes are too few for a descriptor of process %d", len(body), h.Key.Pid)
+	}
+	if len(d.slab) == 0 {
+		d.slab = make([]event.FD, 128)
+	}
+	fd := &d.slab[0]
+	d.slab = d.slab[1:]
+	if err := d.fill(fd, o, body[unsafe.Sizeof(*o):]); err != nil {
+		return 0, err
+	}
+	d.path(fd)
+	f := OpenFile{
+		Key: event.Key{Pid: h.Key.Pid, Start: h.Key.Start}, Tid: h.Tid, FD: fd, Pos: h.Pos, Flags: o.Fflags,
+		Read: o.Fmode&fmodeRead != 0, Write: o.Fmode&fmodeWrite != 0,
+	}
+	if h.Queue != 0 {
+		f.Queue = &SocketQueue{Receive: h.Receive, Send: h.Send, Drops: h.Drops, NetNS: h.NetNs}
+	}
+	d.fn(f)
+	return int(h.Len), nil
+}
+
+// path takes a file's path from a record before, or keeps it for those that come.
+func (d *filesDecoder) path(fd *event.FD) {
+	if d.h.Dentry == 0 {
+		return
+	}
+	key := toldKey{d.h.Dentry, d.h.Mnt, d.h.Root}
+	if d.h.Told == 0 {
+		d.told[key] = &fd.File
+		return
+	}
+	if from := d.told[key]; from != nil {
+		f := &fd.File
+		f.Path, f.RootPath, f.Unreachable, f.PathCut = from.Path, from.RootPath, from.Unreachable, from.PathCut
+		f.Memfd, f.Deleted = from.Memfd, from.Deleted
 	}
 }

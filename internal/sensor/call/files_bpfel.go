@@ -21,9 +21,18 @@ type filesBcListed struct {
 		Pid   uint32
 		Pad   uint32
 	}
-	Pos int64
-	Tid uint32
-	Len uint32
+	Pos     int64
+	Tid     uint32
+	Len     uint32
+	Dentry  uint64
+	Mnt     uint64
+	Root    uint64
+	Told    uint32
+	Queue   uint32
+	Receive uint32
+	Send    uint32
+	Drops   uint32
+	NetNs   uint32
 }
 
 type filesBcScratch struct {

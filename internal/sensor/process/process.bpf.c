@@ -113,26 +113,12 @@ static __always_inline u32 bc_str(struct bc_scratch *s, const char *str, u32 max
 static __always_inline void bc_fill_cgroup(struct bc_scratch *s, u32 slot, struct bc_exec *e,
 					   struct task_struct *t)
 {
-	struct css_set *set = t->cgroups;
-	struct kernfs_node *kn = set->dfl_cgrp->kn;
 	u32 start = s->w.off;
+	bool v1 = false;
+	struct kernfs_node *kn = bc_cgroup_of(t, &v1);
 
-	/* On a host with v1 hierarchies the v2 path is often just the root. */
-	if (!fix_kernfs_parent((u64)kn) &&
-	    bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id)) {
-		struct cgroup_subsys_state *css = NULL;
-		struct kernfs_node *v1;
-
-		bpf_probe_read_kernel(&css, sizeof(css),
-				      (void *)set + bpf_core_field_offset(struct css_set, subsys) +
-					      8 * bpf_core_enum_value(enum cgroup_subsys_id,
-								      pids_cgrp_id));
-		v1 = BPF_CORE_READ(css, cgroup, kn);
-		if (v1 && fix_kernfs_parent((u64)v1)) {
-			kn = v1;
-			e->flags |= BC_EXEC_CGROUP1;
-		}
-	}
+	if (v1)
+		e->flags |= BC_EXEC_CGROUP1;
 	e->cgroup_id = BPF_CORE_READ(kn, id);
 	s->w.kn = (u64)kn;
 	bc_cgroup_path(slot);

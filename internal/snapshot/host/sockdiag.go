@@ -16,11 +16,11 @@ type SocketState struct {
 	// NetNS is the number of the network namespace that the socket is in.
 	NetNS uint64 `json:"net_ns"`
 	// Receive are the bytes that wait to be read. Of UDP they are what the kernel counts
-	// against the buffer, with its own overhead; of a unix datagram socket they are those
-	// of the first message.
+	// against the buffer, with its own overhead, as of raw, packet and netlink sockets and
+	// all others; of a unix datagram socket they are those of the first message.
 	Receive uint64 `json:"receive_bytes"`
 	// Send are the bytes that were written and not sent or, with TCP, not acknowledged.
-	// Of UDP and unix sockets overhead is counted.
+	// Of all sockets but TCP overhead is counted.
 	Send uint64 `json:"send_bytes"`
 	// Backlog is set for one that listens.
 	Backlog *Backlog `json:"backlog,omitempty"`

@@ -200,7 +200,8 @@ func (v *View) write(out *bufio.Writer, t *Table) {
 			if j == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[j] = max(widths[j], utf8.RuneCountInString(v.cell(row, j)))
+			_, n := v.cell(row, j)
+			widths[j] = max(widths[j], n)
 		}
 	}
 	var line []byte
@@ -208,10 +209,10 @@ func (v *View) write(out *bufio.Writer, t *Table) {
 		line = line[:0]
 		n := cells(row)
 		for j := range n {
-			text := v.cell(row, j)
+			text, width := v.cell(row, j)
 			line = append(line, text...)
-			for fill := widths[j] + 2 - utf8.RuneCountInString(text); j < n-1 && fill > 0; fill-- {
-				line = append(line, ' ')
+			for fill := widths[j] + 2 - width; j < n-1 && fill > 0; fill -= len(blanks) {
+				line = append(line, blanks[:min(fill, len(blanks))]...)
 			}
 		}
 		out.Write(v.cut(line))
@@ -219,16 +220,23 @@ func (v *View) write(out *bufio.Writer, t *Table) {
 	}
 }
 
-// cell is the text of a cell, made safe.
-func (v *View) cell(row []string, j int) string {
+const blanks = "                                "
+
+// cell is the text of a cell, made safe, and how many characters it has.
+func (v *View) cell(row []string, j int) (string, int) {
 	if j >= len(row) {
-		return None
+		return None, len(None)
 	}
 	if plainText(row[j]) {
-		return row[j]
+		return row[j], len(row[j])
 	}
-	if strings.Contains(row[j], separator) {
-		parts := strings.Split(row[j], separator)
+	text := v.safe(row[j])
+	return text, utf8.RuneCountInString(text)
+}
+
+func (v *View) safe(cell string) string {
+	if strings.Contains(cell, separator) {
+		parts := strings.Split(cell, separator)
 		const few = 3
 		more := ""
 		if !v.Wide && len(parts) > few {
@@ -237,7 +245,7 @@ func (v *View) cell(row []string, j int) string {
 		}
 		return termtext.String(strings.Join(parts, ", ")) + more
 	}
-	return termtext.String(row[j])
+	return termtext.String(cell)
 }
 
 // plainText tells whether s is shown as it is: most cells are, and there may be millions.

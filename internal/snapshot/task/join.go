@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
+	"github.com/bearcat-hids/bearcat/internal/sensor/call"
 	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
 )
 
@@ -22,6 +23,7 @@ type Socket struct {
 	Holders []Holder
 	// State is what AddStates found, nil for none.
 	State *host.SocketState
+	queue *call.SocketQueue
 }
 
 // Sockets joins descriptors to sockets, in the order of family, protocol, ports and
@@ -45,7 +47,7 @@ func Sockets(all, kept []File) []Socket {
 		if !ok {
 			i = len(out)
 			at[n] = i
-			out = append(out, Socket{Inode: n, Sock: f.FD.Sock})
+			out = append(out, Socket{Inode: n, Sock: f.FD.Sock, queue: f.Queue})
 		}
 		out[i].Holders = append(out[i].Holders, Holder{f.Proc, f.FD.Num})
 	}
@@ -57,8 +59,9 @@ func Sockets(all, kept []File) []Socket {
 	return out
 }
 
-// AddStates asks the kernel for queues and more of sockets, once in each network
-// namespace that a process lives in, and says in Notes what it did not tell.
+// AddStates asks sock_diag for queues and more of TCP, UDP and unix sockets, once in each
+// network namespace that a process lives in, and says in Notes what it did not tell. Those
+// of other sockets came with the list of files.
 func (s *Snapshot) AddStates(sockets []Socket) {
 	const most = 8 // processes to try, should some end meanwhile
 	spaces := map[uint64][]int{}
@@ -76,7 +79,12 @@ func (s *Snapshot) AddStates(sockets []Socket) {
 		if n := x.Holders[0].Proc.NS; n != nil {
 			ns = uint64(n.Net)
 		}
-		if x.State = states.Of(x.Inode, ns); x.State == nil && hasState(x.Sock) {
+		x.State = states.Of(x.Inode, ns)
+		switch q := x.queue; {
+		case x.State != nil:
+		case q != nil:
+			x.State = &host.SocketState{NetNS: uint64(q.NetNS), Receive: uint64(q.Receive), Send: uint64(q.Send), Drops: uint64(q.Drops)}
+		case hasState(x.Sock):
 			without++
 		}
 	}

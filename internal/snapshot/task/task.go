@@ -8,6 +8,7 @@
 package task
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,13 +22,13 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/process"
 	"github.com/bearcat-hids/bearcat/internal/sensor/call"
 	sensor "github.com/bearcat-hids/bearcat/internal/sensor/process"
+	"golang.org/x/sys/unix"
 )
 
 // Snapshot is a walk over processes, and over files where Files was called.
 type Snapshot struct {
 	transport *kernel.Transport
-	table     *process.Table
-	procs     []*event.Process
+	procs     []*event.Process // in the order of their pids
 	// Notes say in sentences what is missing or less exact.
 	Notes []string
 }
@@ -36,50 +37,152 @@ type Snapshot struct {
 // iterator writes to none.
 const ringBytes = 4096
 
-// Take lists the processes that run. With args their arguments are read too, from
-// /proc, as they lie in the processes' own memory.
+// Take lists the processes that run, with all that is known of them. With args their
+// arguments are read too, from /proc, as they lie in the processes' own memory.
 func Take(args bool) (*Snapshot, error) {
-	t, err := kernel.NewTransport(ringBytes, ringBytes)
+	s, users, err := begin()
 	if err != nil {
 		return nil, err
 	}
-	users, err := process.NewUsers("/etc/passwd", "/etc/group")
-	if err != nil {
-		users = nil
-	}
-	s := &Snapshot{transport: t, table: process.NewTable(process.Config{
+	table := process.NewTable(process.Config{
 		Users: users, Now: kernel.BootNow, Offset: func() time.Duration { return time.Duration(kernel.WallOffset()) },
-	})}
+	})
 	procfs := process.NewProcFS(process.ProcConfig{Now: kernel.BootNow})
-	err = sensor.ListTasks(t, func(rec *event.TaskRecord) {
+	err = sensor.ListTasks(s.transport, func(rec *event.TaskRecord) {
 		if args && rec.Image != nil {
 			_ = procfs.CompleteFromProc(rec) // one that has gone meanwhile stays without
 		}
-		s.table.Seed(rec)
+		table.Seed(rec)
 	})
 	if err != nil {
 		s.Notes = append(s.Notes, "the processes are read from /proc, which somebody may have covered and which knows starts to 10 ms only: "+err.Error())
-		err = procfs.SeedFromProc(func(rec *event.TaskRecord) error { s.table.Seed(rec); return nil })
+		err = procfs.SeedFromProc(func(rec *event.TaskRecord) error { table.Seed(rec); return nil })
 	} else {
-		s.missing(procfs)
+		s.missing(procfs, func(pid uint32) bool { return table.ByPid(pid) != nil }, table.Seed)
 	}
 	if err != nil {
-		t.Close()
+		s.Close()
 		return nil, fmt.Errorf("listing the processes: %w", err)
 	}
-	s.table.Range(func(p *event.Process) bool {
+	table.Range(func(p *event.Process) bool {
 		if p.Alive() {
 			s.procs = append(s.procs, p)
 		}
 		return true
 	})
-	slices.SortFunc(s.procs, func(a, b *event.Process) int { return int(a.Pid) - int(b.Pid) })
+	s.order()
 	return s, nil
+}
+
+// TakeBrief lists the processes that run with what a table of them shows: identity,
+// parent, name, program, control group, users, terminal, and the namespaces of mounts
+// and of the network. It costs a fraction of Take.
+func TakeBrief() (*Snapshot, error) {
+	s, users, err := begin()
+	if err != nil {
+		return nil, err
+	}
+	naming := process.NewNaming(users)
+	offset := int64(kernel.WallOffset())
+	groups := map[string]*event.Cgroup{}
+	walked, err := sensor.ListBrief(s.transport, func(b *sensor.Brief) {
+		b.Time = time.Unix(0, int64(b.Start)+offset)
+		if b.Cgroup = groups[b.CgroupPath]; b.Cgroup == nil {
+			b.Cgroup = process.ParseCgroup(b.CgroupID, b.CgroupPath)
+			groups[b.CgroupPath] = b.Cgroup
+		}
+		naming.Name(&b.Process)
+		s.procs = append(s.procs, &b.Process)
+	})
+	if err != nil {
+		s.Close()
+		whole, failed := Take(false)
+		if failed == nil {
+			whole.Notes = append(whole.Notes, "the processes are listed in a slower way: "+err.Error())
+		}
+		return whole, failed
+	}
+	s.order()
+	s.missingFrom(walked, users)
+	return s, nil
+}
+
+// begin makes an empty snapshot, and reads the names of users; nil where they cannot be.
+func begin() (*Snapshot, *process.Users, error) {
+	t, err := kernel.NewTransport(ringBytes, ringBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	users, err := process.NewUsers("/etc/passwd", "/etc/group")
+	if err != nil {
+		users = nil
+	}
+	return &Snapshot{transport: t}, users, nil
+}
+
+// order sorts the processes by their pids.
+func (s *Snapshot) order() {
+	byPid := func(a, b *event.Process) int { return cmp.Compare(a.Pid, b.Pid) }
+	if !slices.IsSortedFunc(s.procs, byPid) {
+		slices.SortFunc(s.procs, byPid)
+	}
+}
+
+// counted is how many processes the kernel counts, zombies as well: /proc has as many
+// links beside those of its own folders, which it lists first. 0 where it is not known.
+func counted() uint64 {
+	var st unix.Stat_t
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return 0
+	}
+	defer dir.Close()
+	const own = 2 // a folder's links without others in it
+	folders := uint64(own)
+	for {
+		list, err := dir.ReadDir(32)
+		for _, e := range list {
+			if c := e.Name()[0]; c >= '0' && c <= '9' {
+				if unix.Fstat(int(dir.Fd()), &st) != nil || st.Nlink < folders {
+					return 0
+				}
+				return st.Nlink - folders
+			}
+			if e.IsDir() {
+				folders++
+			}
+		}
+		if err != nil {
+			return 0
+		}
+	}
+}
+
+// missingFrom adds what only /proc shows to a walk over that many processes. To list /proc
+// costs as much as the walk: it is done where the kernel counts more than were met, beside
+// the first process, which some sandboxes keep out of walks.
+func (s *Snapshot) missingFrom(walked uint32, users *process.Users) {
+	table := process.NewTable(process.Config{
+		Users: users, Now: kernel.BootNow, Offset: func() time.Duration { return time.Duration(kernel.WallOffset()) },
+	})
+	procfs := process.NewProcFS(process.ProcConfig{Now: kernel.BootNow})
+	if rec, err := procfs.ReadProc(1); err == nil && s.byPid(1) == nil {
+		table.Seed(&rec)
+		walked++
+	}
+	if n := counted(); n == 0 || uint64(walked) < n {
+		s.missing(procfs, func(pid uint32) bool { return s.byPid(pid) != nil || table.ByPid(pid) != nil }, table.Seed)
+	}
+	table.Range(func(p *event.Process) bool {
+		s.procs = append(s.procs, p)
+		return true
+	})
+	s.order()
 }
 
 // missing adds what /proc shows and the iterator did not: some kernels keep
 // processes out of it, such as the first one of a sandbox.
-func (s *Snapshot) missing(procfs *process.ProcFS) {
+func (s *Snapshot) missing(procfs *process.ProcFS, known func(pid uint32) bool, add func(*event.TaskRecord)) {
 	const initial = "pid:[4026531836]" // the kernel gives this number to the first one
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil && ns != initial {
 		s.Notes = append(s.Notes, "this is a pid namespace: only what is in it is listed, by its pids outside, and arguments are not known")
@@ -92,11 +195,11 @@ func (s *Snapshot) missing(procfs *process.ProcFS) {
 	}
 	for _, e := range entries {
 		pid, err := strconv.ParseUint(e.Name(), 10, 32)
-		if err != nil || s.table.ByPid(uint32(pid)) != nil {
+		if err != nil || known(uint32(pid)) {
 			continue
 		}
 		if rec, err := procfs.ReadProc(uint32(pid)); err == nil {
-			s.table.Seed(&rec)
+			add(&rec)
 		}
 	}
 }
@@ -109,10 +212,18 @@ func (s *Snapshot) Processes() []*event.Process { return s.procs }
 
 // Find returns a process by its pid in the initial namespace.
 func (s *Snapshot) Find(pid uint32) (*event.Process, error) {
-	if p := s.table.ByPid(pid); p != nil && p.Alive() {
+	if p := s.byPid(pid); p != nil {
 		return p, nil
 	}
 	return nil, fmt.Errorf("there is no process %d", pid)
+}
+
+func (s *Snapshot) byPid(pid uint32) *event.Process {
+	i, found := slices.BinarySearchFunc(s.procs, pid, func(p *event.Process, pid uint32) int { return cmp.Compare(p.Pid, pid) })
+	if !found {
+		return nil
+	}
+	return s.procs[i]
 }
 
 // File is an open file, and the process that holds it.
@@ -124,8 +235,11 @@ type File struct {
 // Files lists the open files of all processes, in the order of pids and numbers.
 func (s *Snapshot) Files() ([]File, error) {
 	out := make([]File, 0, openFiles())
+	var p *event.Process // of the file before
 	err := call.ListFiles(s.transport, func(f call.OpenFile) {
-		p := s.table.ByPid(f.Key.Pid)
+		if p == nil || p.Pid != f.Key.Pid {
+			p = s.byPid(f.Key.Pid)
+		}
 		if p == nil || p.Start != f.Key.Start && !p.Seeded {
 			p = &event.Process{Key: f.Key, Comm: "?"} // came after the walk over processes
 		}
