@@ -125,7 +125,8 @@ func (s *search) ask(h *holder) *view {
 	}
 	// Of connects that a process repeats only the first may be told
 	// (event.ConnectOnce).
-	if unknown && (h.listens || h.unsure || len(h.socks) > 0) {
+	connects := slices.ContainsFunc(h.socks, func(x sock) bool { return !x.inbound })
+	if unknown && (h.listens || h.unsure || connects) {
 		all := s.probe.Inet(h.key.Pid)
 		for _, fd := range fds {
 			if c, ok := all[fd.Inode]; ok && fd.Socket && !slices.ContainsFunc(v.socks, func(x sock) bool { return x.inode == c.Inode }) {

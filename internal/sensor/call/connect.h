@@ -50,7 +50,8 @@ struct bc_connect_seen {
 	u8 addr[16];
 	u32 tgid;
 	s32 ret;
-	u32 port;
+	u16 port;
+	u16 type;  /* of the socket: programs try with datagrams how an address is reached */
 	u32 rules; /* for which set of rules it was told */
 };
 
@@ -130,7 +131,8 @@ static __always_inline u32 bc_connect_passed(struct bc_call *r, struct bc_connec
 	return family;
 }
 
-/* Reads what the socket has; false where it is not connected to an internet address. */
+/* Reads what the socket has; false where it is not connected to an internet address.
+ * Its type is read in any case. */
 static __always_inline bool bc_connect_has(u64 task, struct bc_call *r, struct bc_connect_seen *k)
 {
 	u64 f = bc_file_at(task, r->args[0]);
@@ -140,6 +142,9 @@ static __always_inline bool bc_connect_has(u64 task, struct bc_call *r, struct b
 	if (!f)
 		return false;
 	f = (u64)BPF_CORE_READ((struct file *)f, private_data);
+	k->type = BPF_CORE_READ((struct socket *)f, type);
+	if (r->ret != 0 && r->ret != -115)
+		return false;
 	sk = BPF_CORE_READ((struct socket *)f, sk);
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	k->port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
@@ -161,6 +166,7 @@ __noinline int bc_connect_wanted(u32 slot)
 	struct bc_connect_seen passed = {}, has = {};
 	struct bc_call *r;
 	u32 family;
+	bool is;
 
 	if (!s || !set)
 		return 1;
@@ -171,7 +177,9 @@ __noinline int bc_connect_wanted(u32 slot)
 	passed.tgid = has.tgid = bpf_get_current_pid_tgid() >> 32;
 	passed.rules = has.rules = set->connects;
 	passed.ret = has.ret = r->ret;
-	if ((r->ret == 0 || r->ret == -115) && bc_connect_has(s->w.task, r, &has) &&
+	is = bc_connect_has(s->w.task, r, &has);
+	passed.type = has.type;
+	if (is &&
 	    (passed.port != has.port || ((u64 *)passed.addr)[0] != ((u64 *)has.addr)[0] || ((u64 *)passed.addr)[1] != ((u64 *)has.addr)[1]) &&
 	    bc_connect_want(&has))
 		return 1;

@@ -56,6 +56,11 @@ func TestConnectsAreFilteredByAddress(t *testing.T) {
 			connect(to)
 		}
 	}
+	// as programs do: first a datagram socket, to see how an address is reached
+	stream, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	need(t, err)
+	_ = unix.Connect(stream, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 8}, Port: 80})
+	need(t, unix.Close(stream))
 	if fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
 		_ = unix.Connect(fd, &unix.SockaddrUnix{Name: "@bearcat-test-nobody"})
 		need(t, unix.Close(fd))
@@ -75,8 +80,13 @@ func TestConnectsAreFilteredByAddress(t *testing.T) {
 		return netip.AddrPortFrom(a, c.Addr.RemotePort)
 	}
 	w.find(event.Connect, "the last connect", func(r *event.TaskRecord) bool { return passed(r.Call) == last })
+	if n := w.count(event.Connect, func(r *event.TaskRecord) bool { return r.Call.FD != nil && r.Call.FD.Sock != nil && r.Call.FD.Sock.Type == "stream" }); n != 1 {
+		t.Errorf("%d connects of the stream socket are seen, want 1", n)
+	}
 	for _, to := range ends {
-		n := w.count(event.Connect, func(r *event.TaskRecord) bool { return passed(r.Call) == to })
+		n := w.count(event.Connect, func(r *event.TaskRecord) bool {
+			return passed(r.Call) == to && r.Call.FD != nil && r.Call.FD.Sock != nil && r.Call.FD.Sock.Type == "dgram"
+		})
 		switch want := f.Wants(to.Addr(), to.Port()); want {
 		case event.ConnectOnce: // of a slow machine once a second; mapped ones are the same end
 			if most := 1 + int(took/time.Second); n > most || n < 1 && !to.Addr().Is4In6() {

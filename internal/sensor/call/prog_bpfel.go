@@ -61,7 +61,8 @@ type progBcConnectSeen struct {
 	Addr  [16]uint8
 	Tgid  uint32
 	Ret   int32
-	Port  uint32
+	Port  uint16
+	Type  uint16
 	Rules uint32
 }
 
