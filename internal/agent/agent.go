@@ -172,7 +172,7 @@ func (a *Agent) newCalls(w call.Want) (*call.Sensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return call.New(a.transport, call.Options{Scope: scope, ScopeMap: a.sensor.ScopeMap(), Types: w.Types, Opens: w.Opens, Paths: w.Paths,
+	return call.New(a.transport, call.Options{Scope: scope, ScopeMap: a.sensor.ScopeMap(), Types: w.Types, Opens: w.Opens, Paths: w.Paths, Reuse: true,
 		StdioDups: w.StdioDups, RelayAccepts: w.RelayAccepts})
 }
 

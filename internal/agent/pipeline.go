@@ -153,7 +153,6 @@ func (p *pipeline) Record(_ event.Class, raw []byte) {
 		return
 	}
 	p.count.decodeOut.Add(1)
-	p.ev = event.Event{}
 	if p.table.Apply(&p.rec, &p.ev) {
 		p.last[p.rec.Stream%streamsMax].Store(p.ev.Time.UnixNano())
 		if p.canary.claims(&p.ev) {

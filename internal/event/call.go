@@ -48,6 +48,35 @@ type Call struct {
 // Failed reports whether the call returned an error.
 func (c *Call) Failed() bool { return c.Ret < 0 && c.Ret >= -4095 }
 
+// Clone copies a call and what it points to, but for processes and credentials,
+// which nobody changes; nil of nil.
+func (c *Call) Clone() *Call {
+	if c == nil {
+		return nil
+	}
+	out := *c
+	out.Path, out.Path2 = clone(c.Path), clone(c.Path2)
+	out.FD, out.FD2 = c.FD.clone(), c.FD2.clone()
+	out.Addr, out.TCP = clone(c.Addr), clone(c.TCP)
+	return &out
+}
+
+func (f *FD) clone() *FD {
+	out := clone(f)
+	if out != nil {
+		out.Sock = clone(f.Sock)
+	}
+	return out
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	out := *p
+	return &out
+}
+
 // FileRef is a file as a call names it.
 type FileRef struct {
 	// Raw is the path as the caller passed it; RawCut is true where it was

@@ -72,8 +72,10 @@ type CallArg struct {
 // CallSpec describes a system call.
 type CallSpec struct {
 	Name string
-	Type Type
-	Args []CallArg
+	// Index is its place among Calls.
+	Index int
+	Type  Type
+	Args  []CallArg
 	// RetFD says that the result is a descriptor.
 	RetFD bool
 }
@@ -123,7 +125,7 @@ func buildCalls() *callTable {
 		if len(f) < 2 {
 			continue
 		}
-		s := &CallSpec{Name: f[0], Type: types[f[1]]}
+		s := &CallSpec{Name: f[0], Type: types[f[1]], Index: len(t.all)}
 		for i, a := range f[2:] {
 			if a == "->" {
 				s.RetFD = f[2+i+1] == "fd"

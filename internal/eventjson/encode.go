@@ -154,6 +154,58 @@ func AppendValue(dst []byte, f *event.OutputField) []byte {
 	return AppendString(dst, f.Str)
 }
 
+// head writes what every event has.
+func (e *Encoder) head(w *writer, ev *event.Event) {
+	if writable(ev.Time) {
+		w.key("time")
+		w.b = e.appendTime(append(w.b, '"'), ev.Time)
+		w.b = append(w.b, '"')
+	}
+	w.sep()
+	w.b = append(w.b, e.headOf(ev.Type)...)
+	b := strconv.AppendUint(w.b, ev.Boot, 10)
+	b = strconv.AppendUint(append(b, `,"num":`...), ev.Num, 10)
+	b = strconv.AppendUint(append(b, `,"cpu":`...), uint64(ev.CPU), 10)
+	b = strconv.AppendUint(append(b, `,"seq":`...), ev.Seq, 10)
+	if ev.Tid != 0 {
+		b = strconv.AppendUint(append(b, `,"tid":`...), uint64(ev.Tid), 10)
+	}
+	w.b = b
+}
+
+// headOf is the text from the type of an event to its time on the boot clock.
+func (e *Encoder) headOf(t event.Type) []byte {
+	i := t
+	if i >= event.NumTypes {
+		i = event.TypeNone
+	}
+	if e.heads[i] == nil || i != t {
+		w := writer{[]byte("{")}
+		w.putStr("type", t.String())
+		e.putHost(&w)
+		w.key("boot_ns")
+		e.heads[i] = w.b[1:]
+		if i != t {
+			defer func() { e.heads[i] = nil }()
+		}
+	}
+	return e.heads[i]
+}
+
+// appendTime appends what AppendTime does; most events are of the same second as
+// the one before.
+func (e *Encoder) appendTime(dst []byte, t time.Time) []byte {
+	const fraction = len("000000000Z")
+	sec, nanos := t.Unix(), uint32(t.Nanosecond())
+	m := &e.second
+	if !m.known || m.of != sec {
+		m.text = appendTime(m.text[:0], sec, 0)
+		m.text = m.text[:len(m.text)-fraction]
+		m.of, m.known = sec, true
+	}
+	return append(appendFraction(append(dst, m.text...), nanos), 'Z')
+}
+
 func (e *Encoder) putHost(w *writer) {
 	if e.host != "" {
 		w.key("host")
@@ -162,14 +214,7 @@ func (e *Encoder) putHost(w *writer) {
 }
 
 func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
-	w.addTime("time", ev.Time)
-	w.putStr("type", ev.Type.String())
-	e.putHost(w)
-	w.putUint("boot_ns", ev.Boot)
-	w.putUint("num", ev.Num)
-	w.putUint("cpu", uint64(ev.CPU))
-	w.putUint("seq", ev.Seq)
-	w.addUint("tid", uint64(ev.Tid))
+	e.head(w, ev)
 	if x := ev.ExecInfo; x != nil {
 		w.open("exec")
 		putExec(w, x, ev.Proc)
@@ -213,17 +258,19 @@ func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 		w.close()
 	}
 	if c := ev.Call; c != nil {
-		putCall(w, c)
+		e.call(w, c)
 	}
 	if s := ev.Shell; s != nil {
 		putShell(w, s)
 	}
 	if p := ev.Proc; p != nil {
-		w.open("process")
 		whole := alert || ev.Type == event.Exec
-		e.process(w, p, ev.Type, whole)
-		w.close()
-		if whole {
+		if !whole {
+			e.short(w, p)
+		} else {
+			w.open("process")
+			e.process(w, p)
+			w.close()
 			switch {
 			case p.Parent == nil:
 			case alert:

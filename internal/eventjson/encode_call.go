@@ -6,23 +6,22 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/event"
 )
 
-// putCall writes a call. Its arguments stand twice: by name, in words, and raw.
-func putCall(w *writer, c *event.Call) {
-	w.open("call")
-	if c.Spec != nil {
-		w.putStr("name", c.Spec.Name)
-	}
-	w.putInt("ret", c.Ret)
+// call writes a call. Its arguments stand twice: by name, in words, and raw.
+func (e *Encoder) call(w *writer, c *event.Call) {
+	m := e.callMemo(c.Spec)
+	w.sep()
+	w.b = strconv.AppendInt(append(w.b, m.head...), c.Ret, 10)
 	if c.Failed() {
 		w.putStr("errno", event.ErrnoName(-c.Ret))
 	}
 	w.addStr("via", c.Via)
 	w.addFlag("compat", c.Compat)
-	putCallArgs(w, c)
-	putFileRef(w, "path", c.Path)
-	putFileRef(w, "path2", c.Path2)
-	putFD(w, "fd", c.FD)
-	putFD(w, "fd2", c.FD2)
+	m.putArgs(w, c)
+	putRaw(w, &c.Args)
+	e.fileRef(w, "path", c.Path)
+	e.fileRef(w, "path2", c.Path2)
+	e.fd(w, "fd", c.FD)
+	e.fd(w, "fd2", c.FD2)
 	if a := c.Addr; a != nil {
 		putSocket(w, "addr", a)
 	}
@@ -59,27 +58,15 @@ func putCall(w *writer, c *event.Call) {
 	w.close()
 }
 
-// putCallArgs writes the arguments that are not paths, addresses or texts, which
-// have members of their own.
-func putCallArgs(w *writer, c *event.Call) {
-	if args := CallArgs(c.Spec); len(args) > 0 {
-		w.open("args")
-		for i := range min(len(args), len(c.Args)) {
-			putArg(w, c, i, &args[i])
-		}
-		w.close()
-	}
-	w.key("raw")
-	w.b = append(w.b, '[')
-	for i, v := range c.Args {
+func putRaw(w *writer, args *[6]uint64) {
+	b := append(w.b, `,"raw":["`...)
+	for i, v := range args {
 		if i > 0 {
-			w.b = append(w.b, ',')
+			b = append(b, `","`...)
 		}
-		w.b = append(w.b, '"', '0', 'x')
-		w.b = strconv.AppendUint(w.b, v, 16)
-		w.b = append(w.b, '"')
+		b = appendHex(b, v)
 	}
-	w.b = append(w.b, ']')
+	w.b = append(b, `"]`...)
 }
 
 // CallArgs lists a call's arguments in the places of Call.Args. The flags and the
@@ -97,10 +84,6 @@ func CallArgs(s *event.CallSpec) []event.CallArg {
 }
 
 func putArg(w *writer, c *event.Call, i int, a *event.CallArg) {
-	switch a.Kind {
-	case event.ArgPath, event.ArgPath2, event.ArgText, event.ArgAddr, event.ArgPtr, event.ArgData, event.ArgLen, event.ArgFDs:
-		return
-	}
 	w.key(a.Name)
 	switch a.Kind {
 	case event.ArgFlags, event.ArgEnum, event.ArgMode, event.ArgHex, event.ArgDirFD, event.ArgDirFD2:
@@ -113,7 +96,7 @@ func putArg(w *writer, c *event.Call, i int, a *event.CallArg) {
 	}
 }
 
-func putFileRef(w *writer, name string, f *event.FileRef) {
+func (e *Encoder) fileRef(w *writer, name string, f *event.FileRef) {
 	if f == nil {
 		return
 	}
@@ -122,8 +105,27 @@ func putFileRef(w *writer, name string, f *event.FileRef) {
 	w.addFlag("raw_cut", f.RawCut)
 	w.addFlag("resolved", f.Resolved)
 	w.addFlag("created", f.Created)
-	putFileOf(w, &f.File)
+	e.file(w, &f.File)
 	w.close()
+}
+
+// file writes what is known of a file among an object's members.
+func (e *Encoder) file(w *writer, f *event.File) {
+	if f.Inode == 0 {
+		putFileOf(w, f)
+		return
+	}
+	w.sep()
+	m := e.files.at(f.Inode)
+	if m.has(w, f) {
+		return
+	}
+	start := len(w.b)
+	putFileOf(w, f)
+	if w.b[start] == ',' { // sep has written one
+		w.b = append(w.b[:start], w.b[start+1:]...)
+	}
+	m.keep(f, w.b[start:])
 }
 
 // putFileOf writes what is known of a file; of one that was not opened, its
@@ -150,14 +152,14 @@ func putFileOf(w *writer, f *event.File) {
 	w.addFlag("upper", f.Upper)
 }
 
-func putFD(w *writer, name string, f *event.FD) {
+func (e *Encoder) fd(w *writer, name string, f *event.FD) {
 	if f == nil {
 		return
 	}
 	w.open(name)
 	w.putInt("num", int64(f.Num))
 	w.putStr("kind", f.Kind.String())
-	putFileOf(w, &f.File)
+	e.file(w, &f.File)
 	if f.Sock != nil {
 		putSocket(w, "socket", f.Sock)
 	}

@@ -2,25 +2,14 @@ package eventjson
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 )
 
-// process writes all that is known of a process, or its short form: what tells
-// it from others and says what it is.
-func (e *Encoder) process(w *writer, p *event.Process, typ event.Type, whole bool) {
-	w.putUint("pid", uint64(p.Pid))
-	w.putUint("start", p.Start)
-	w.key("key")
-	w.b = append(w.b, e.keyPrefix...)
-	w.b = strconv.AppendUint(w.b, uint64(p.Pid), 10)
-	w.b = append(w.b, ':')
-	w.b = strconv.AppendUint(w.b, p.Start, 10)
-	w.b = append(w.b, '"')
-	if !whole {
-		e.short(w, p, typ)
-		return
-	}
+// process writes all that is known of a process.
+func (e *Encoder) process(w *writer, p *event.Process) {
+	putKey(w, p.Key, e.keyPrefix)
 	putIDs(w, p)
 	parentOf(p).put(w)
 	e.cred.put(w, p.Cred, putCredOf)
@@ -64,38 +53,54 @@ func putNamespaces(w *writer, ns *event.Namespaces) {
 	w.close()
 }
 
-// short is the rest of the short form. What it says of the program and the
-// parent is mostly that of the line before of the same type.
-func (e *Encoder) short(w *writer, p *event.Process, typ event.Type) {
-	w.putUint("ns_pid", uint64(p.NSPid))
+func putKey(w *writer, k event.Key, prefix string) {
+	w.putUint("pid", uint64(k.Pid))
+	w.putUint("start", k.Start)
+	w.key("key")
+	w.b = append(w.b, prefix...)
+	w.b = strconv.AppendUint(w.b, uint64(k.Pid), 10)
+	w.b = append(w.b, ':')
+	w.b = strconv.AppendUint(w.b, k.Start, 10)
+	w.b = append(w.b, '"')
+}
+
+// short writes the short form of a process: what tells it from others and says what
+// it is. Little of that changes while it runs.
+func (e *Encoder) short(w *writer, p *event.Process) {
 	k := shortKey{
-		ppid: p.PPid, uid: p.Cred.UID, euid: p.Cred.EUID, user: p.User, comm: p.Comm,
-		parent: parentOf(p), group: groupOf(p.Cgroup), kthread: p.KThread,
+		prefix: e.keyPrefix, key: p.Key, nsPid: p.NSPid, ppid: p.PPid, uid: p.Cred.UID, euid: p.Cred.EUID, user: p.User, comm: p.Comm,
+		parent: parentOf(p), group: groupOf(p.Cgroup), kthread: p.KThread, time: p.Time, exec: p.ExecBoot, exit: p.ExitBoot,
 	}
 	if i := p.Image; i != nil {
 		k.hasExe, k.exe, k.inode, k.memfd, k.deleted = true, i.Exe.Path, i.Exe.Inode, i.Exe.Memfd, i.Exe.Deleted
 	}
-	if typ >= event.NumTypes {
-		typ = event.TypeNone
+	m := e.brief.at(uint64(p.Pid))
+	if m.has(w, &k) {
+		return
 	}
-	e.brief[typ].put(w, k, putShort)
-	w.addTime("start_time", p.Time)
-	w.addUint("exec_ns", p.ExecBoot)
-	w.addUint("exit_ns", p.ExitBoot)
+	start := len(w.b)
+	putShort(w, &k)
+	m.keep(&k, w.b[start:])
 }
 
 // shortKey is all that putShort writes.
 type shortKey struct {
-	ppid, uid, euid uint32
-	user, comm, exe string
-	inode           uint64
-	parent          parent
-	group           groupKey
+	key                    event.Key
+	nsPid, ppid, uid, euid uint32
+	exec, exit, inode      uint64
+	prefix                 string
+	user, comm, exe        string
+	parent                 parent
+	group                  groupKey
+	time                   time.Time
 
 	hasExe, memfd, deleted, kthread bool
 }
 
-func putShort(w *writer, k shortKey) {
+func putShort(w *writer, k *shortKey) {
+	w.open("process")
+	putKey(w, k.key, k.prefix)
+	w.putUint("ns_pid", uint64(k.nsPid))
 	w.putUint("ppid", uint64(k.ppid))
 	k.parent.put(w)
 	w.putUint("uid", uint64(k.uid))
@@ -114,6 +119,10 @@ func putShort(w *writer, k shortKey) {
 		putShortGroup(w, k.group)
 	}
 	w.addFlag("kthread", k.kthread)
+	w.addTime("start_time", k.time)
+	w.addUint("exec_ns", k.exec)
+	w.addUint("exit_ns", k.exit)
+	w.close()
 }
 
 func putIDs(w *writer, p *event.Process) {

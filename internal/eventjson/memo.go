@@ -28,6 +28,43 @@ func (m *memo[K]) put(w *writer, k K, write func(*writer, K)) {
 	m.text = append(m.text[:0], w.b[start:]...)
 }
 
+// memoSlots is how many values a memoSet keeps, and maxMemoText the longest text:
+// a path may be longer than all others together.
+const (
+	memoSlots   = 64
+	maxMemoText = 2048
+)
+
+// memoSet keeps the texts of several values, each in the place that the caller
+// names for it, where it takes that of another. A storm of events comes from more
+// than one process at once, about more than one file.
+type memoSet[K comparable] [memoSlots]memoOf[K]
+
+type memoOf[K comparable] struct {
+	of    K
+	known bool
+	text  []byte
+}
+
+func (m *memoSet[K]) at(place uint64) *memoOf[K] { return &m[place%memoSlots] }
+
+// has appends the text of k, if it is there. What k points to must not have
+// changed since it was kept.
+func (m *memoOf[K]) has(w *writer, k *K) bool {
+	if !m.known || m.of != *k {
+		return false
+	}
+	w.b = append(w.b, m.text...)
+	return true
+}
+
+func (m *memoOf[K]) keep(k *K, text []byte) {
+	if m.known = len(text) <= maxMemoText; m.known {
+		m.of = *k
+		m.text = append(m.text[:0], text...)
+	}
+}
+
 // memos are an encoder's: everything in a process's line that is mostly that
 // of the line before. Each begins with a comma and a member's name.
 type memos struct {
@@ -38,8 +75,15 @@ type memos struct {
 	ns        memo[*event.Namespaces]
 	cgroup    memo[groupKey]
 	ancestors chainMemo
-	// brief has the short forms of processes, by the type of the event.
-	brief [event.NumTypes]memo[shortKey]
+	// brief has the short forms of processes, files what is said of those that
+	// calls are about.
+	brief memoSet[shortKey]
+	files memoSet[event.File]
+	// heads are how the events of a type begin, after their time; second is the
+	// time up to its fraction.
+	heads  [event.NumTypes][]byte
+	second memo[int64]
+	calls  [callSlots]callMemo
 }
 
 // envKey stands for a list of variables, which are shared between images and

@@ -63,12 +63,17 @@ func appendTime(dst []byte, sec int64, nanos uint32) []byte {
 	dst = append2(dst, s/60%60)
 	dst = append(dst, ':')
 	dst = append2(dst, s%60)
-	dst = append(dst, '.', byte('0'+nanos/100000000))
-	dst = append2(dst, nanos/1000000%100)
-	dst = append2(dst, nanos/10000%100)
-	dst = append2(dst, nanos/100%100)
-	dst = append2(dst, nanos%100)
-	return append(dst, 'Z')
+	return append(appendFraction(append(dst, '.'), nanos), 'Z')
+}
+
+// appendFraction appends nine digits.
+func appendFraction(dst []byte, nanos uint32) []byte {
+	dst = append(dst, "000000000"...)
+	for i := len(dst) - 1; nanos != 0; i-- {
+		dst[i] = byte('0' + nanos%10)
+		nanos /= 10
+	}
+	return dst
 }
 
 func append2(dst []byte, n uint32) []byte {

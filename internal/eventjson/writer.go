@@ -1,7 +1,7 @@
 package eventjson
 
 import (
-	"slices"
+	"math/bits"
 	"strconv"
 	"time"
 )
@@ -21,12 +21,12 @@ func (w *writer) sep() {
 // key appends the name of a member. Names are constants of this package and
 // need no escaping.
 func (w *writer) key(name string) {
-	n := len(w.b)
-	b := slices.Grow(w.b, len(name)+4)
-	if b[n-1] != '{' {
-		b = append(b, ',')
+	b := w.b
+	if b[len(b)-1] != '{' {
+		b = append(b, ',', '"')
+	} else {
+		b = append(b, '"')
 	}
-	b = append(b, '"')
 	b = append(b, name...)
 	w.b = append(b, '"', ':')
 }
@@ -92,9 +92,21 @@ func (w *writer) addNanos(name string, ns int64) {
 // than some parsers' numbers, and people read it in hexadecimal.
 func (w *writer) putHex(name string, n uint64) {
 	w.key(name)
-	w.b = append(w.b, '"', '0', 'x')
-	w.b = strconv.AppendUint(w.b, n, 16)
-	w.b = append(w.b, '"')
+	w.b = append(appendHex(append(w.b, '"'), n), '"')
+}
+
+// appendHex appends "0x" and the digits.
+func appendHex(dst []byte, n uint64) []byte {
+	if n == 0 {
+		return append(dst, "0x0"...)
+	}
+	digits := (bits.Len64(n) + 3) / 4
+	dst = append(dst, "0x0000000000000000"[:2+digits]...)
+	for i := len(dst) - 1; n != 0; i-- {
+		dst[i] = hexDigits[n&15]
+		n >>= 4
+	}
+	return dst
 }
 
 // putDev writes a device number as "major:minor".

@@ -6,18 +6,15 @@ import "sync"
 // and finds what is missing. Records of one stream on one CPU arrive in
 // order, so a number that is skipped is lost.
 type Streams struct {
-	mu   sync.Mutex
-	next map[streamKey]uint64
+	mu sync.Mutex
+	// next has the number that each stream of each CPU goes on with; 0 for one that
+	// has not been heard of.
+	next []*[256]uint64
 	lost uint64
 }
 
-type streamKey struct {
-	cpu    uint16
-	stream uint8
-}
-
 // NewStreams returns an account in which every series starts at 1.
-func NewStreams() *Streams { return &Streams{next: map[streamKey]uint64{}} }
+func NewStreams() *Streams { return &Streams{} }
 
 // Hole is a run of lost records, From to To, both included.
 type Hole struct{ From, To uint64 }
@@ -46,13 +43,16 @@ func (s *Streams) End(cpu uint16, stream uint8, produced uint64) Hole {
 func (s *Streams) upTo(cpu uint16, stream uint8, seq, next uint64) Hole {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := streamKey{cpu, stream}
-	want := s.next[k]
-	if want == 0 {
-		want = 1
+	for int(cpu) >= len(s.next) {
+		s.next = append(s.next, nil)
 	}
+	if s.next[cpu] == nil {
+		s.next[cpu] = new([256]uint64)
+	}
+	at := &s.next[cpu][stream]
+	want := max(*at, 1)
 	if next > want {
-		s.next[k] = next
+		*at = next
 	}
 	if seq <= want {
 		return Hole{1, 0}

@@ -5,47 +5,49 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 )
-
-// past is a deadline that has gone by: what is there is read, nothing waits.
-var past = time.Unix(1, 0)
 
 // roundRecords bounds what one round takes from each ring, so that a flood in
 // one cannot keep the other from being read.
 const roundRecords = 8192
 
+// freeBytes is how much of the bulk ring is read before the kernel gets it back.
+const freeBytes = 64 << 10
+
 // reader reads all rings as one stream in the order of time.
 //
 // A record of the bulk class must not overtake the critical records before it:
-// a change of name means nothing without the exec. So a round first takes what
+// a change of name means nothing without the exec. So a round first looks at what
 // the bulk ring holds, then reads the critical ring, which by then holds
-// everything older, and puts the bulk records in between by their times.
+// everything older, and puts the bulk records in between by their times. Records
+// stay where they are until they have been handed on.
 type reader struct {
 	t     *Transport
 	h     Handler
-	rings [event.NumClasses]*ringbuf.Reader
+	rings [event.NumClasses]*ring
 	epoll int
 	event int // an eventfd that ends a sleep
 
-	rec  ringbuf.Record
-	bulk []byte // records of the round's bulk, one behind the other
-	ends []int  // where each ends
-	next int    // the first that has not been handed on
-	full bool   // the last round read so much that the next shall follow at once
+	bulk []placed // the round's records of the bulk ring
+	next int      // the first that has not been handed on
+	full bool     // the last round read so much that the next shall follow at once
 
 	pending int // records since the last Flush
+}
+
+// placed is a record and where it ends in its ring.
+type placed struct {
+	raw []byte
+	end uint64
 }
 
 func newReader(t *Transport, h Handler) (*reader, error) {
 	r := &reader{t: t, h: h, epoll: -1, event: -1}
 	for c, m := range t.rings {
-		rd, err := ringbuf.NewReader(m)
+		rd, err := newRing(m)
 		if err != nil {
 			r.close()
 			return nil, fmt.Errorf("opening the %s ring: %w", event.Class(c), err)
@@ -83,7 +85,7 @@ func (r *reader) watch() (err error) {
 func (r *reader) close() {
 	for _, rd := range r.rings {
 		if rd != nil {
-			rd.Close()
+			rd.close()
 		}
 	}
 	for _, fd := range []int{r.epoll, r.event} {
@@ -129,68 +131,66 @@ func (r *reader) sleep(ctx context.Context) error {
 // round hands on what the rings hold and returns how many records it was.
 func (r *reader) round() (int, error) {
 	r.full = false
-	if err := r.takeBulk(); err != nil {
-		return 0, err
-	}
-	n := len(r.ends)
-	err := r.drain(event.Critical, func(raw []byte) {
-		if r.next < len(r.ends) {
+	r.takeBulk()
+	n := len(r.bulk)
+	c := r.rings[event.Critical]
+	from := c.at
+	for range roundRecords {
+		raw := c.next()
+		if raw == nil {
+			break
+		}
+		if r.next < len(r.bulk) {
 			r.giveBulk(stamp(raw))
 		}
 		r.give(event.Critical, raw)
 		n++
-	})
-	if err != nil {
-		return n, err
+		c.free(c.at)
 	}
+	c.free(c.at) // of what programs gave up, too
+	r.account(event.Critical, n-len(r.bulk), c.at-from)
 	r.giveBulk(^uint64(0))
+	b := r.rings[event.Bulk]
+	b.free(b.at)
 	r.h.Flush(r.pending)
 	r.pending = 0
 	return n, nil
 }
 
-// drain calls fn for the records that a ring holds, up to roundRecords.
-func (r *reader) drain(c event.Class, fn func(raw []byte)) error {
-	rd := r.rings[c]
-	rd.SetDeadline(past)
-	bytes := 0
+// account counts what was read of a ring.
+func (r *reader) account(c event.Class, records int, bytes uint64) {
+	r.t.received[c].Add(uint64(records))
+	r.t.bytes[c].Add(bytes - uint64(records)*ringHead)
+	r.full = r.full || records == roundRecords || bytes > uint64(r.t.sizes[c])/16
+}
+
+func (r *reader) takeBulk() {
+	r.bulk, r.next = r.bulk[:0], 0
+	b := r.rings[event.Bulk]
+	from := b.at
 	for range roundRecords {
-		if err := rd.ReadInto(&r.rec); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return nil
-			}
-			return fmt.Errorf("reading the %s ring: %w", c, err)
+		raw := b.next()
+		if raw == nil {
+			break
 		}
-		bytes += len(r.rec.RawSample)
-		r.full = r.full || bytes > r.t.sizes[c]/16
-		r.t.received[c].Add(1)
-		r.t.bytes[c].Add(uint64(len(r.rec.RawSample)))
-		fn(r.rec.RawSample)
+		r.bulk = append(r.bulk, placed{raw, b.at})
 	}
-	r.full = true
-	return nil
+	r.account(event.Bulk, len(r.bulk), b.at-from)
 }
 
-func (r *reader) takeBulk() error {
-	r.bulk, r.ends, r.next = r.bulk[:0], r.ends[:0], 0
-	return r.drain(event.Bulk, func(raw []byte) {
-		r.bulk = append(r.bulk, raw...)
-		r.ends = append(r.ends, len(r.bulk))
-	})
-}
-
-// giveBulk hands on the bulk records that are older than a time.
+// giveBulk hands on the bulk records that are older than a time. The kernel gets
+// their place back bit by bit: a flood must not have to wait for all of them.
 func (r *reader) giveBulk(before uint64) {
-	for ; r.next < len(r.ends); r.next++ {
-		start := 0
-		if r.next > 0 {
-			start = r.ends[r.next-1]
-		}
-		raw := r.bulk[start:r.ends[r.next]]
-		if stamp(raw) >= before && before != ^uint64(0) {
+	b := r.rings[event.Bulk]
+	for ; r.next < len(r.bulk); r.next++ {
+		p := r.bulk[r.next]
+		if stamp(p.raw) >= before && before != ^uint64(0) {
 			return
 		}
-		r.give(event.Bulk, raw)
+		r.give(event.Bulk, p.raw)
+		if p.end-b.freed >= freeBytes {
+			b.free(p.end)
+		}
 	}
 }
 
@@ -200,13 +200,4 @@ func (r *reader) give(c event.Class, raw []byte) {
 		r.h.Flush(r.pending)
 		r.pending = 0
 	}
-}
-
-// stamp is the time with which every record begins (struct bc_hdr), in ns on
-// the boot-time clock; 0 for what is too short to be a record.
-func stamp(raw []byte) uint64 {
-	if len(raw) < 8 {
-		return 0
-	}
-	return binary.NativeEndian.Uint64(raw)
 }

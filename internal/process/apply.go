@@ -21,10 +21,10 @@ func (t *Table) Apply(rec *event.TaskRecord, ev *event.Event) bool {
 		return false
 	}
 	t.advance(rec.Boot)
-	next := event.Event{
-		Type: rec.Type, Time: t.wall(rec.Boot), Boot: rec.Boot, Num: ev.Num,
-		CPU: rec.CPU, Seq: rec.Seq, Tid: rec.Tid,
+	if rec.Type.IsCall() {
+		return t.applyCall(rec, ev)
 	}
+	next := t.event(rec, ev.Num)
 	switch rec.Type {
 	case event.Exec:
 		t.applyExec(rec, &next)
@@ -35,11 +35,8 @@ func (t *Table) Apply(rec *event.TaskRecord, ev *event.Event) bool {
 	case event.Comm:
 		t.applyComm(rec, &next)
 	default:
-		if !rec.Type.IsCall() {
-			inc(&t.counters.ignored)
-			return false
-		}
-		t.applyCall(rec, &next)
+		inc(&t.counters.ignored)
+		return false
 	}
 	t.publish()
 	if next.Proc == nil {
@@ -48,6 +45,11 @@ func (t *Table) Apply(rec *event.TaskRecord, ev *event.Event) bool {
 	inc(&t.counters.applied)
 	*ev = next
 	return true
+}
+
+// event makes an event with what all records have.
+func (t *Table) event(rec *event.TaskRecord, num uint64) event.Event {
+	return event.Event{Type: rec.Type, Time: t.wall(rec.Boot), Boot: rec.Boot, Num: num, CPU: rec.CPU, Seq: rec.Seq, Tid: rec.Tid}
 }
 
 func (t *Table) applyFork(rec *event.TaskRecord, ev *event.Event) {

@@ -4,11 +4,11 @@ import "github.com/bearcat-hids/bearcat/internal/event"
 
 // applyCall joins a call to its process. The ids that the record carries are
 // newer than those of the last exec: the table takes them over.
-func (t *Table) applyCall(rec *event.TaskRecord, ev *event.Event) {
+func (t *Table) applyCall(rec *event.TaskRecord, ev *event.Event) bool {
 	c := rec.Call
 	if c == nil {
 		inc(&t.counters.ignored)
-		return
+		return false
 	}
 	e := t.find(rec.Key)
 	if e == nil {
@@ -30,7 +30,11 @@ func (t *Table) applyCall(rec *event.TaskRecord, ev *event.Event) {
 		t.updateCred(e, rec)
 	}
 	t.target(e, c)
+	*ev = t.event(rec, ev.Num)
 	ev.Call, ev.Proc = c, &e.Process
+	t.publish()
+	inc(&t.counters.applied)
+	return true
 }
 
 // updateCred takes over credentials that have changed since they were last told.

@@ -239,36 +239,39 @@ func (b *binder) settle(c *correlation, bound map[*Rule]*correlation, state map[
 	return r.status == Live
 }
 
-// sample makes of an alert what a correlation counts.
-func (c *correlation) sample(n int, a *event.Alert) correlate.Sample {
+// sample makes of a match what a correlation counts. Its texts are in buf, which is
+// returned, and the message is made only where it is kept: mostly neither is.
+func (c *correlation) sample(n int, r *Rule, ev *event.Event, a *event.Alert, buf []byte) (correlate.Sample, []byte) {
 	m := &c.members[n]
-	ev := a.Event
-	s := correlate.Sample{Rule: n, Event: ev, Entry: event.TrailEntry{Time: ev.Time, Rule: a.Rule.Name, Output: a.Output, Num: ev.Num}}
+	s := correlate.Sample{Rule: n, Event: ev, Entry: event.TrailEntry{Time: ev.Time, Rule: r.info.Name, Num: ev.Num}}
+	if a != nil {
+		s.Entry.Output = a.Output
+	} else {
+		s.Message = r.output
+	}
 	if ev.Proc != nil {
 		s.Entry.Pid = ev.Proc.Pid
 	}
-	var key []byte
+	buf = buf[:0]
 	for i := range m.group {
-		start := len(key)
+		start := len(buf)
 		var ok bool
-		if key, ok = m.group[i].AppendText(ev, key); !ok {
-			key = append(key[:start], absent...)
+		if buf, ok = m.group[i].AppendText(ev, buf); !ok {
+			buf = append(buf[:start], absent...)
 		}
-		key = strconv.AppendInt(append(key, 0), int64(len(key)-start), 10) // so that no value can pass for two
+		buf = strconv.AppendInt(append(buf, 0), int64(len(buf)-start), 10) // so that no value can pass for two
 	}
-	s.Group = string(key)
-	if c.spec.Field.Text == "" {
-		return s
+	group := len(buf)
+	if c.spec.Field.Text != "" {
+		if m.field.Type().Numeric() {
+			var v int64
+			v, s.IsNumber = m.field.Num(ev)
+			s.Number = float64(v)
+		}
+		buf, s.Has = m.field.AppendText(ev, buf)
 	}
-	if m.field.Type().Numeric() {
-		var v int64
-		v, s.IsNumber = m.field.Num(ev)
-		s.Number = float64(v)
-	}
-	var text []byte
-	text, s.Has = m.field.AppendText(ev, nil)
-	s.Value = string(text)
-	return s
+	s.Group, s.Value = view(buf[:group]), view(buf[group:])
+	return s, buf
 }
 
 // alert tells of a match.
@@ -311,9 +314,7 @@ func (e *Engine) Alerts(ev *event.Event, yield func(*Rule, *event.Alert)) {
 
 func (e *Engine) alertOf(r *Rule) {
 	if e.set.silent[r.index] { // only counted: nobody sees more than the message
-		ev := e.alertEvent
-		a := event.Alert{Rule: &r.info, Event: ev, Time: ev.Time, Output: r.output.text(r.output.context(ev))}
-		e.told(r, &a, e.alertYield)
+		e.counted(r, e.alertEvent, nil, e.alertYield)
 		return
 	}
 	a := r.Alert(e.alertEvent)
@@ -339,10 +340,21 @@ func (e *Engine) told(r *Rule, a *event.Alert, yield func(*Rule, *event.Alert)) 
 	if !e.set.silent[r.index] {
 		yield(r, a)
 	}
+	e.counted(r, a.Event, a, yield)
+}
+
+// counted hands a match to the correlations that count it; a is nil of a rule that
+// tells nothing by itself.
+func (e *Engine) counted(r *Rule, ev *event.Event, a *event.Alert, yield func(*Rule, *event.Alert)) {
 	for _, f := range e.set.feeds[r.index] {
 		c := e.set.correlations[f.correlation]
-		s := c.sample(f.member, a)
-		e.correlators[f.correlation].Observe(&s, func(m correlate.Match) { e.complete(c, a.Event, m, yield) })
+		var buf []byte // one for each correlation that leads to this one
+		if n := len(e.samples); n > 0 {
+			buf, e.samples = e.samples[n-1], e.samples[:n-1]
+		}
+		s, buf := c.sample(f.member, r, ev, a, buf)
+		e.correlators[f.correlation].Observe(&s, func(m correlate.Match) { e.complete(c, ev, m, yield) })
+		e.samples = append(e.samples, buf)
 	}
 }
 

@@ -35,6 +35,11 @@ type Engine struct {
 	alertYield func(*Rule, *event.Alert)
 	found      []uint32
 	text       []byte
+	// samples are buffers for what correlations count.
+	samples [][]byte
+	// finds remembers what was found of the texts that came last, for each type of
+	// event and each of its index's other fields.
+	finds [event.NumTypes][]*finds
 	// evaluated counts conditions looked at, for tests of the index.
 	evaluated uint64
 }
@@ -107,9 +112,11 @@ func (e *Engine) choose(idx *typeIndex, ev *event.Event) {
 			e.mark(n)
 		}
 	}
-	for _, f := range idx.other {
-		e.found = f.find(ev, e.found[:0], &e.text)
-		for _, n := range e.found {
+	if e.finds[ev.Type] == nil && len(idx.other) > 0 {
+		e.finds[ev.Type] = make([]*finds, len(idx.other))
+	}
+	for i, f := range idx.other {
+		for _, n := range e.find(f, &e.finds[ev.Type][i], ev) {
 			if !idx.needsProgram[n] || met.has(n) {
 				e.mark(n)
 			}

@@ -1,6 +1,10 @@
 package rule
 
-import "github.com/bearcat-hids/bearcat/internal/event"
+import (
+	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
+)
 
 // fieldIndex files rules under the values of one field.
 type fieldIndex struct {
@@ -70,4 +74,52 @@ func (f *fieldIndex) text(ev *event.Event, buf *[]byte) (string, bool) {
 	var ok bool
 	*buf, ok = f.ref.AppendText(ev, (*buf)[:0])
 	return view(*buf), ok
+}
+
+// Sizes of finds.
+const (
+	findSlots   = 128
+	longestFind = 512
+)
+
+// finds remembers the rules of some texts of a field: the same files are opened and
+// the same programs run again and again. Each text has its place, where it takes that
+// of another.
+type finds [findSlots]struct {
+	text  string
+	known bool
+	rules []uint32
+}
+
+// find is f.find, from what is remembered where it can be.
+func (e *Engine) find(f *fieldIndex, kept **finds, ev *event.Event) []uint32 {
+	if len(f.nums) > 0 || f.ref.Composed() || f.short == nil && f.long == nil {
+		e.found = f.find(ev, e.found[:0], &e.text)
+		return e.found
+	}
+	text, ok := f.ref.Str(ev)
+	if !ok {
+		return nil
+	}
+	if *kept == nil {
+		*kept = new(finds)
+	}
+	s := &(*kept)[place(text)%findSlots]
+	if s.known && s.text == text {
+		return s.rules
+	}
+	e.found = f.find(ev, e.found[:0], &e.text)
+	if s.known = len(text) <= longestFind; s.known {
+		s.text, s.rules = strings.Clone(text), append(s.rules[:0], e.found...)
+	}
+	return e.found
+}
+
+// place mixes the length and the last bytes of a text, in which paths differ.
+func place(s string) uint {
+	h := uint(len(s))
+	for i := max(0, len(s)-12); i < len(s); i++ {
+		h = h*31 + uint(s[i])
+	}
+	return h
 }

@@ -106,9 +106,16 @@ const (
 	within
 )
 
-// weight estimates how many events meet the need: the lower, the better.
+// weight estimates how many events meet the need, and what it costs to look: the
+// lower, the better.
 func (n *need) weight() int {
 	w := len(n.nums)
+	if n.nums[0] { // what most numbers are where there is nothing to tell
+		w += 100
+	}
+	if n.ref.Composed() {
+		w += 200
+	}
 	for p := range n.texts {
 		switch {
 		case p.where == whole:

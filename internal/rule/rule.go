@@ -175,6 +175,9 @@ func (out *output) context(ev *event.Event) *matchCtx {
 	return &matchCtx{ev: ev, gen: 1, texts: make([]textSlot, len(out.slots.texts)), lists: make([]listSlot, len(out.slots.lists))}
 }
 
+// Text is the message about an event.
+func (out *output) Text(ev *event.Event) string { return out.text(out.context(ev)) }
+
 // text fills the message in.
 func (out *output) text(c *matchCtx) string {
 	ev := c.ev

@@ -2,7 +2,9 @@ package sensor
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
+	"path"
 	"strconv"
 	"unsafe"
 
@@ -42,31 +44,117 @@ func Fixed[T any](raw []byte, to *T) bool {
 type Strings struct {
 	seen    map[string]string
 	scratch []byte
+	// recent and walks have what came last, each in a place that its bytes give:
+	// a look there costs a fraction of one into the map.
+	recent *[recentStrings]string
+	walks  *[recentWalks]walk
 }
 
-const internMax = 8192
+const (
+	internMax     = 8192
+	internLongest = 512
+	recentStrings = 512
+	recentWalks   = 256
+)
+
+// walk is a path as a record has it, and what Path made of it.
+type walk struct {
+	known         bool
+	raw           []byte
+	rootAt, flags uint32
+	path, root    string
+	unreachable   bool
+}
 
 // NewStrings returns an empty one.
-func NewStrings() Strings { return Strings{seen: make(map[string]string)} }
+func NewStrings() Strings {
+	return Strings{seen: make(map[string]string), recent: new([recentStrings]string), walks: new([recentWalks]walk)}
+}
+
+// place mixes the length and both ends of b into a number.
+func place(b []byte) uint64 {
+	const mix = 0x9e3779b97f4a7c15
+	h := uint64(len(b))
+	if len(b) < 8 {
+		for _, c := range b {
+			h = h<<8 | uint64(c)
+		}
+	} else {
+		h ^= binary.LittleEndian.Uint64(b) * mix
+		h ^= binary.LittleEndian.Uint64(b[len(b)-8:])
+	}
+	return h * mix >> 32
+}
 
 // Get returns b as a string.
 func (i *Strings) Get(b []byte) string {
-	if s, ok := i.seen[string(b)]; ok {
-		return s
+	if len(b) == 0 {
+		return ""
 	}
-	if len(i.seen) >= internMax {
-		clear(i.seen)
+	last := &i.recent[place(b)%recentStrings]
+	if *last == string(b) {
+		return *last
 	}
-	s := string(b)
-	if len(s) <= 512 {
+	s, ok := i.seen[string(b)]
+	if !ok {
+		if len(i.seen) >= internMax {
+			clear(i.seen)
+		}
+		s = string(b)
+		if len(s) > internLongest {
+			return s
+		}
 		i.seen[s] = s
 	}
+	*last = s
 	return s
+}
+
+// Join is path.Join of a directory and a name.
+func (i *Strings) Join(dir, name string) string {
+	if !plain(name) || dir == "" || dir[0] != '/' {
+		return path.Join(dir, name)
+	}
+	b := append(i.scratch[:0], dir...)
+	if b[len(b)-1] != '/' {
+		b = append(b, '/')
+	}
+	b = append(b, name...)
+	i.scratch = b
+	return i.Get(b)
+}
+
+// plain reports whether path.Clean leaves a name as it is, and it is relative.
+func plain(name string) bool {
+	start := 0
+	for i := 0; i <= len(name); i++ {
+		if i < len(name) && name[i] != '/' {
+			continue
+		}
+		switch name[start:i] {
+		case "", ".", "..":
+			return false
+		}
+		start = i + 1
+	}
+	return true
 }
 
 // Path turns a walk's "/leaf/parent/..." round. root is the path as seen from
 // the process's root where that differs.
 func (i *Strings) Path(b []byte, rootAt, flags uint32) (path, root string, unreachable bool) {
+	w := &i.walks[place(b)%recentWalks]
+	if w.known && w.rootAt == rootAt && w.flags == flags && bytes.Equal(w.raw, b) {
+		return w.path, w.root, w.unreachable
+	}
+	path, root, unreachable = i.turn(b, rootAt, flags)
+	if len(b) <= internLongest {
+		*w = walk{true, append(w.raw[:0], b...), rootAt, flags, path, root, unreachable}
+	}
+	return path, root, unreachable
+}
+
+func (i *Strings) turn(b []byte, rootAt, flags uint32) (path, root string, unreachable bool) {
 	if flags&PathPseudo != 0 {
 		b = bytes.TrimPrefix(b, []byte("/"))
 		return i.Get(b), "", false
@@ -119,32 +207,29 @@ func CharKind(major, minor uint32) event.StdioKind {
 }
 
 // Addr4 is an IPv4 address as text, "" for 0.0.0.0.
-func Addr4(b [16]uint8) string {
-	a := netip.AddrFrom4([4]byte(b[:4]))
-	if a.IsUnspecified() {
-		return ""
-	}
-	return a.String()
-}
+func (i *Strings) Addr4(b [16]uint8) string { return i.addr(netip.AddrFrom4([4]byte(b[:4]))) }
 
 // Addr6 is an IPv6 address as text, "" for ::.
-func Addr6(b [16]uint8) string {
-	a := netip.AddrFrom16(b)
+func (i *Strings) Addr6(b [16]uint8) string { return i.addr(netip.AddrFrom16(b)) }
+
+func (i *Strings) addr(a netip.Addr) string {
 	if a.IsUnspecified() {
 		return ""
 	}
-	return a.String()
+	i.scratch = a.AppendTo(i.scratch[:0])
+	return i.Get(i.scratch)
 }
 
 // UnixName shows an abstract name, which starts with a NUL byte, with an '@'.
-func UnixName(b []byte) string {
+func (i *Strings) UnixName(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}
 	if b[0] == 0 {
-		return "@" + string(b[1:])
+		i.scratch = append(append(i.scratch[:0], '@'), b[1:]...)
+		return i.Get(i.scratch)
 	}
-	return string(UntilNul(b))
+	return i.Get(UntilNul(b))
 }
 
 // SockFamily names an address family.

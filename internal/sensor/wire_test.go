@@ -2,6 +2,8 @@ package sensor
 
 import (
 	"encoding/binary"
+	"path"
+	"strconv"
 	"testing"
 )
 
@@ -37,6 +39,34 @@ func TestPath(t *testing.T) {
 		path, root, unreachable := s.Path([]byte(c.raw), c.rootAt, c.flags)
 		if path != c.path || root != c.root || unreachable != c.unreachable {
 			t.Errorf("%q: %q, %q, %v", c.raw, path, root, unreachable)
+		}
+	}
+}
+
+// TestJoin compares with path.Join, on names that the fast way takes and others.
+func TestJoin(t *testing.T) {
+	s := NewStrings()
+	for _, dir := range []string{"/", "/a", "/a/b", "", ".../b", "/a/"} {
+		for _, name := range []string{"x", "x/y", ".", "..", "../x", "x/..", "x//y", "x/", "./x", "x/./y", ".x", "..x", "/x", "\xff\n"} {
+			if got, want := s.Join(dir, name), path.Join(dir, name); got != want {
+				t.Errorf("%q and %q: %q, want %q", dir, name, got, want)
+			}
+		}
+	}
+}
+
+// TestStringsOfOnePlace: texts that share a place in what is remembered stay apart.
+func TestStringsOfOnePlace(t *testing.T) {
+	s := NewStrings()
+	for range 2 {
+		for n := range 5000 {
+			text := strconv.Itoa(n * 977)
+			if got := s.Get([]byte(text)); got != text {
+				t.Fatalf("%q for %q", got, text)
+			}
+			if got, _, _ := s.Path([]byte("/"+text+"/d"), 0, 0); got != "/d/"+text {
+				t.Fatalf("%q for %q", got, text)
+			}
 		}
 	}
 }

@@ -24,9 +24,8 @@ const (
 	minBackoff = 50 * time.Millisecond
 	// quiet is how long nothing is logged of further failures.
 	quiet = 10 * time.Second
-	// keepBuffer is the size beyond which a buffer is given back once it is
-	// mostly empty again.
-	keepBuffer = 1 << 20
+	// spareBuffers is how many buffers are kept for later, each a batch long.
+	spareBuffers = 16
 )
 
 // Options are a writer's settings; the zero value has the defaults.
@@ -82,11 +81,12 @@ type Writer struct {
 	stop  chan struct{} // closed by Close
 	done  chan struct{} // closed when the goroutine has ended
 
-	mu       sync.Mutex
-	buf      []byte // whole lines that wait
-	held     held   // what buf holds
-	armed    bool   // timer has been set for buf
-	inFlight int    // bytes being written
+	mu      sync.Mutex
+	full    []batch // those that wait to be written, oldest first
+	batch           // the one that is being filled
+	spare   [][]byte
+	armed   bool // timer has been set for the batch
+	waiting int  // bytes in full, and those being written
 	// dropping is set when an event found no room, until half of it is free:
 	// one long hole says more than many short ones.
 	dropping bool
@@ -157,11 +157,17 @@ func (w *Writer) Alert(a *event.Alert) {
 	}
 }
 
+// batch is whole lines, and their count.
+type batch struct {
+	buf  []byte
+	held held
+}
+
 // held counts the lines and alerts in a stretch of output.
 type held struct{ lines, alerts uint64 }
 
 // fits reports whether all that is held is within limit. Callers hold mu.
-func (w *Writer) fits(limit int) bool { return len(w.buf)+w.inFlight <= limit }
+func (w *Writer) fits(limit int) bool { return len(w.buf)+w.waiting <= limit }
 
 // put adds the line of an event or an alert, with a notice of earlier losses
 // before it. Where that does not fit, it adds nothing and returns how many
@@ -191,14 +197,30 @@ func (w *Writer) put(ev *event.Event, a *event.Alert, limit int) (need int) {
 	}
 	w.unsaid = 0
 	w.account(start, h)
+	if len(w.buf) >= w.opts.FlushSize {
+		w.turn()
+	}
 	switch {
-	case a != nil || len(w.buf) >= w.opts.FlushSize:
+	case a != nil || len(w.buf) == 0:
 		signal(w.kick)
 	case !w.armed:
 		w.armed = true
 		w.timer.Reset(w.opts.Delay)
 	}
 	return 0
+}
+
+// turn puts the batch to those that wait and begins another. Batches of one size
+// serve again and again, where one that grows would be copied as it does.
+func (w *Writer) turn() {
+	w.full = append(w.full, w.batch)
+	w.waiting += len(w.buf)
+	w.batch = batch{}
+	if n := len(w.spare); n > 0 {
+		w.buf, w.spare = w.spare[n-1], w.spare[:n-1]
+	} else {
+		w.buf = make([]byte, 0, w.opts.FlushSize+w.opts.FlushSize/8)
+	}
 }
 
 // appendLoss appends the notice of losses that have not been told, if any.
@@ -311,7 +333,6 @@ func (w *Writer) Stats() Stats {
 // run is the writer's goroutine.
 func (w *Writer) run() {
 	defer close(w.done)
-	var spare []byte
 	for stopping := false; !stopping; {
 		select {
 		case <-w.timer.C:
@@ -319,22 +340,17 @@ func (w *Writer) run() {
 		case <-w.stop:
 			stopping = true
 		}
-		w.mu.Lock()
-		batch, h := w.buf, w.held
-		w.buf, w.held = spare[:0], held{}
-		w.armed = false
-		w.timer.Stop()
-		if w.gone {
-			w.lost(h)
-			batch = batch[:0]
-		}
-		w.inFlight = len(batch)
-		w.mu.Unlock()
-		if len(batch) > 0 {
-			w.write(batch, h)
-		}
-		if spare = batch; cap(spare) > keepBuffer && len(batch) < cap(batch)/4 {
-			spare = nil
+		for {
+			b, ok := w.take()
+			if !ok {
+				break
+			}
+			w.write(b.buf, b.held)
+			w.mu.Lock()
+			if len(w.spare) < spareBuffers && cap(b.buf) <= 2*w.opts.FlushSize {
+				w.spare = append(w.spare, b.buf[:0])
+			}
+			w.mu.Unlock()
 		}
 	}
 	if err := w.target.Close(); err != nil && !errors.Is(err, ErrClosed) {
@@ -345,20 +361,51 @@ func (w *Writer) run() {
 	}
 }
 
+// take gives the next batch to write, and the one that is being filled after all
+// others; false where nothing waits.
+func (w *Writer) take() (batch, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.full) == 0 && len(w.buf) > 0 {
+		w.turn()
+	}
+	if len(w.full) == 0 {
+		w.armed = false
+		w.timer.Stop()
+		return batch{}, false
+	}
+	b := w.full[0]
+	copy(w.full, w.full[1:])
+	w.full[len(w.full)-1] = batch{}
+	w.full = w.full[:len(w.full)-1]
+	if w.gone {
+		w.waiting -= len(b.buf)
+		w.lost(b.held)
+		b = batch{buf: b.buf[:0]}
+	}
+	return b, true
+}
+
 // write writes a batch, trying again until it is written, the target is gone,
 // or the writer is closed and one more try has failed.
 func (w *Writer) write(batch []byte, h held) {
+	if len(batch) == 0 {
+		return
+	}
 	backoff, lostBefore := minBackoff, uint64(0)
 	for tries := 0; ; tries++ {
 		n, err := w.target.WriteLines(batch)
-		wrote := uint64(bytes.Count(batch[:n], newline))
+		wrote := h.lines
+		if n < len(batch) {
+			wrote = uint64(bytes.Count(batch[:n], newline))
+		}
 		batch, h.lines = batch[n:], h.lines-wrote
 		gone := errors.Is(err, ErrClosed)
 
 		w.mu.Lock()
 		w.stats.Out += wrote
 		w.stats.Bytes += uint64(n)
-		w.inFlight = len(batch)
+		w.waiting -= n
 		w.stalled = w.stalled && n == 0
 		if tries == 0 {
 			lostBefore = w.stats.Dropped
@@ -369,7 +416,7 @@ func (w *Writer) write(batch []byte, h held) {
 		}
 		if giveUp {
 			w.gone = w.gone || gone
-			w.inFlight = 0
+			w.waiting -= len(batch)
 			// which of the lines were alerts is not kept
 			h.alerts = min(h.alerts, h.lines)
 			w.lost(h)

@@ -135,6 +135,37 @@ func TestBatching(t *testing.T) {
 	})
 }
 
+// TestManyBatches: what piles up behind a slow target comes in order and whole, and
+// the buffers serve again.
+func TestManyBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeTarget{block: make(chan struct{})}
+		w := NewWriter("test", textFormat{}, f, Options{Events: true, FlushSize: 100})
+		var want strings.Builder
+		for i := range 500 {
+			line := fmt.Sprintf("%d %s", i, strings.Repeat("x", i%40))
+			w.Event(named(line))
+			want.WriteString(line + "\n")
+		}
+		synctest.Wait()
+		if s := w.Stats(); s.Waiting != 500 || s.Out != 0 {
+			t.Fatalf("stats %+v", s)
+		}
+		close(f.block)
+		if err := w.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if f.text() != want.String() {
+			t.Errorf("wrote %q", f.text())
+		}
+		s := w.Stats()
+		check(t, s)
+		if s.Out != 500 || w.waiting != 0 || len(w.spare) != spareBuffers || f.count() < 50 {
+			t.Errorf("stats %+v, %d bytes wait, %d buffers are kept, %d writes", s, w.waiting, len(w.spare), f.count())
+		}
+	})
+}
+
 func TestEventsOff(t *testing.T) {
 	f := &fakeTarget{}
 	w := NewWriter("test", textFormat{}, f, Options{})

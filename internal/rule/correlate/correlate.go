@@ -14,6 +14,7 @@ import (
 	"hash/maphash"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
@@ -42,7 +43,8 @@ const (
 type Sample struct {
 	// Rule is its place among the rules of the correlation.
 	Rule int
-	// Group tells apart what is counted on its own.
+	// Group tells apart what is counted on its own. It and Value may be views of
+	// bytes that change later.
 	Group string
 	// Value is the field's value, Number the same as a number where it is one;
 	// Has and IsNumber say whether there are these.
@@ -51,6 +53,8 @@ type Sample struct {
 	Has, IsNumber bool
 	// Entry is what an alert shows of it.
 	Entry event.TrailEntry
+	// Message makes Entry's output where that is empty, of Event.
+	Message interface{ Text(*event.Event) string }
 	// Event is copied where the correlation needs it later.
 	Event *event.Event
 }
@@ -210,11 +214,11 @@ func (c *Correlator) end(g *group, yield func(Match)) {
 const groupBytes = 400
 
 func (c *Correlator) open(s *Sample, at int64) *group {
-	g := &group{key: s.Group, first: at, last: at, bytes: groupBytes + len(s.Group)}
+	g := &group{key: strings.Clone(s.Group), first: at, last: at, bytes: groupBytes + len(s.Group)}
 	if k := c.spec.Kind; k == ast.Temporal || k == ast.TemporalOrdered {
 		g.latest = make([]int64, len(c.spec.Rules))
 	}
-	c.groups[s.Group] = g
+	c.groups[g.key] = g
 	g.recent = c.recent.PushFront(g)
 	g.opened = c.opened.PushBack(g)
 	c.stats.Bytes += g.bytes
@@ -257,7 +261,9 @@ func (c *Correlator) add(g *group, s *Sample, at int64) {
 	case ast.Temporal:
 		g.latest[s.Rule] = max(g.latest[s.Rule], at)
 	case ast.ValueCount:
-		c.addValue(g, s.Value, at, oldest)
+		if !c.addValue(g, s.Value, at, oldest) {
+			return
+		}
 	case ast.EventCount:
 		if !c.atEnd {
 			c.addSample(g, sample{at: at}, c.need, oldest)
@@ -266,6 +272,9 @@ func (c *Correlator) add(g *group, s *Sample, at int64) {
 		c.addSample(g, sample{at, int32(s.Rule), s.Number}, MaxSamples, oldest)
 	}
 	e := s.Entry
+	if e.Output == "" && s.Message != nil {
+		e.Output = s.Message.Text(s.Event)
+	}
 	if len(e.Output) > MaxOutput {
 		e.Output = e.Output[:MaxOutput]
 	}
@@ -288,9 +297,11 @@ func (c *Correlator) add(g *group, s *Sample, at int64) {
 }
 
 // copyOf keeps an event beyond the call that brought it. The process goes on
-// changing, so it is copied too.
+// changing, and the call is made of what the next one is made of too: both are
+// copied.
 func copyOf(ev *event.Event) *event.Event {
 	out := *ev
+	out.Call = ev.Call.Clone()
 	if ev.Proc != nil {
 		p := *ev.Proc
 		out.Proc = &p
@@ -326,19 +337,22 @@ func (c *Correlator) addSample(g *group, s sample, most int, oldest int64) {
 	g.bytes += sampleBytes * (1 - n)
 }
 
-func (c *Correlator) addValue(g *group, value string, at, oldest int64) {
+// addValue reports whether the value is one that was not there: what comes again and
+// again is no part of the trail.
+func (c *Correlator) addValue(g *group, value string, at, oldest int64) bool {
 	if g.values == nil {
 		g.values = map[uint64]int64{}
 	}
 	h := maphash.String(c.seed, value)
-	if _, ok := g.values[h]; !ok {
+	last, known := g.values[h]
+	if !known {
 		if len(g.values) >= MaxCount {
 			c.stats.Evicted++
-			return
+			return false
 		}
 		g.bytes += valueBytes
 	}
-	g.values[h] = max(g.values[h], at)
+	g.values[h] = max(last, at)
 	if !c.atEnd && len(g.values) >= c.need {
 		for h, last := range g.values {
 			if last < oldest {
@@ -347,6 +361,7 @@ func (c *Correlator) addValue(g *group, value string, at, oldest int64) {
 			}
 		}
 	}
+	return !known || last < oldest
 }
 
 // match describes the group: what is still within its time.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -138,5 +139,31 @@ func TestLate(t *testing.T) {
 	c.Observe(seen{at: 50, group: "g"}.sample(), func(Match) { t.Error("told of what is long over") })
 	if c.Stats().Late != 1 {
 		t.Errorf("the account is %+v, want one that was late", c.Stats())
+	}
+}
+
+// message counts how often it is made.
+type message struct{ made int }
+
+func (m *message) Text(*event.Event) string { m.made++; return "seen" }
+
+// TestTrailOfValues: a value that comes again is no news, and costs no message; what a
+// sample points to may change after it.
+func TestTrailOfValues(t *testing.T) {
+	spec := &ast.Correlation{Kind: ast.ValueCount, Timespan: time.Minute, Field: ast.Name{Text: "f"}, Rules: []ast.Name{{Text: "r"}},
+		Limits: []ast.CorrelationLimit{{Op: ast.OpGe, Value: 3}}}
+	c := New(spec)
+	m := &message{}
+	var told []Match
+	text := []byte("gv")
+	for i, v := range []byte{'a', 'a', 'a', 'b', 'a', 'b', 'c'} {
+		text[1] = v
+		s := &Sample{Group: unsafe.String(&text[0], 1), Value: unsafe.String(&text[1], 1), Has: true, Message: m,
+			Entry: event.TrailEntry{Time: begin.Add(time.Duration(i) * time.Second), Rule: "r"}}
+		c.Observe(s, func(m Match) { told = append(told, m) })
+		text[0], text[0] = 'x', 'g'
+	}
+	if len(told) != 1 || told[0].Figure != 3 || len(told[0].Trail) != 3 || told[0].Trail[2].Output != "seen" || told[0].LeftOut != 4 || m.made != 3 {
+		t.Errorf("%d messages, told %+v", m.made, told)
 	}
 }

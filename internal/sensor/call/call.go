@@ -48,6 +48,9 @@ type Options struct {
 	StdioDups, RelayAccepts bool
 	// DNSPorts are those of name servers; nil for 53.
 	DNSPorts []uint16
+	// Reuse makes the call of one record, and what it points to, of that of the
+	// record before: for who is done with each before decoding the next.
+	Reuse bool
 	// OwnCalls reports the agent's own calls of the bulk class too.
 	OwnCalls bool
 }
@@ -104,6 +107,7 @@ func New(t *kernel.Transport, o Options) (*Sensor, error) {
 		copies = preemptCopies
 	}
 	s := &Sensor{opts: o, decoder: newDecoder(), transport: t, loaded: o.Types}
+	s.reuse = o.Reuse
 	spec, cpus, err := prepare(t, &o, copies)
 	if err != nil {
 		return nil, err

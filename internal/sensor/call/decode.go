@@ -50,10 +50,24 @@ type decoder struct {
 	specs   [2 * tableSize]*event.CallSpec
 	dns     dnsDecoder
 	refused *atomic.Uint64
+	streams [256]stream
+	// reuse makes all events of the same parts.
+	reuse bool
+	parts *eventParts
+}
+
+// stream is what StreamType says.
+type stream struct {
+	typ   event.Type
+	class event.Class
 }
 
 func newDecoder() decoder {
 	d := decoder{strings: sensor.NewStrings(), refused: new(atomic.Uint64), dns: newDNSDecoder()}
+	for i := range d.streams {
+		s := &d.streams[i]
+		s.typ, s.class = StreamType(uint8(i))
+	}
 	n64, n32 := numbers64(), numbers32()
 	for _, s := range event.Calls() {
 		if nr, ok := n64[s.Name]; ok && nr < tableSize {
@@ -69,8 +83,13 @@ func newDecoder() decoder {
 // Decoder decodes the sensor's records without a sensor.
 type Decoder struct{ decoder }
 
-// NewDecoder returns a decoder.
-func NewDecoder() *Decoder { return &Decoder{newDecoder()} }
+// NewDecoder returns a decoder. With reuse a record's call, and what it points to,
+// is there only until the next record is decoded.
+func NewDecoder(reuse bool) *Decoder {
+	d := &Decoder{newDecoder()}
+	d.reuse = reuse
+	return d
+}
 
 // Refused counts records that were not understood.
 func (d *decoder) Refused() uint64 { return d.refused.Load() }
@@ -109,16 +128,25 @@ func (d *decoder) decode(raw []byte, rec *event.TaskRecord) (bool, error) {
 	if !sensor.Fixed(raw, &h) {
 		return false, fmt.Errorf("decoding a call: %d bytes are too few for its fixed part", len(raw))
 	}
-	typ, class := StreamType(h.Hdr.Stream)
-	*rec = event.TaskRecord{
-		Boot: h.Hdr.Boot, Seq: h.Hdr.Seq, CPU: h.Hdr.Cpu, Class: class, Tid: h.Hdr.Tid, Stream: h.Hdr.Stream, StreamType: typ,
-		Key: event.Key{Pid: h.Key.Pid, Start: h.Key.Start}, Comm: d.strings.Get(sensor.UntilNul(h.Comm[:])),
+	if rec.Call == nil || !d.reuse { // else the last record was a call too, and has set no more than this one will
+		*rec = event.TaskRecord{}
 	}
+	s := &d.streams[h.Hdr.Stream]
+	rec.Boot, rec.Seq, rec.CPU, rec.Tid = h.Hdr.Boot, h.Hdr.Seq, h.Hdr.Cpu, h.Hdr.Tid
+	rec.Class, rec.Stream, rec.StreamType = s.class, h.Hdr.Stream, s.typ
+	rec.Key = event.Key{Pid: h.Key.Pid, Start: h.Key.Start}
+	rec.Comm = d.strings.Get(sensor.UntilNul(h.Comm[:]))
+	rec.Type, rec.Call = event.TypeNone, nil
 	if h.Hdr.Kind != kindCall {
 		return false, fmt.Errorf("decoding a call: kind %d is another sensor's", h.Hdr.Kind)
 	}
-	rec.Cred = event.Cred{UID: h.Uid, GID: h.Gid, EUID: h.Euid, EGID: h.Egid, Effective: h.Caps}
-	c := &event.Call{Ret: h.Ret, Args: h.Args, Compat: h.Flags&flagCompat != 0}
+	k := &rec.Cred
+	k.UID, k.GID, k.EUID, k.EGID, k.Effective = h.Uid, h.Gid, h.Euid, h.Egid, h.Caps
+	if d.reuse && d.parts == nil {
+		d.parts = new(eventParts)
+	}
+	c := d.parts.begin()
+	c.Ret, c.Args, c.Compat = h.Ret, h.Args, h.Flags&flagCompat != 0
 	if h.Flags&flagURing != 0 {
 		c.Via = "io_uring"
 	}
@@ -127,17 +155,19 @@ func (d *decoder) decode(raw []byte, rec *event.TaskRecord) (bool, error) {
 		return false, fmt.Errorf("decoding a call: number %d, kind %d is none that is known", h.Nr, h.Op)
 	}
 	rec.Type = c.Spec.Type
-	for i, a := range c.Spec.Args {
-		if a.Kind == event.ArgEnum { // the kernel looks at no more of the register
+	for i := range c.Spec.Args {
+		if c.Spec.Args[i].Kind == event.ArgEnum { // the kernel looks at no more of the register
 			c.Args[i] = uint64(uint32(c.Args[i]))
 		}
 	}
 	var p parts
-	if err := d.sections(raw[unsafe.Sizeof(h):], &p, rec); err != nil {
-		return false, err
+	err := d.sections(raw[unsafe.Sizeof(h):], &p, rec)
+	ok := err == nil
+	if ok {
+		d.files(c, &p)
+		ok, err = d.rest(&h, c, &p, rec)
 	}
-	d.files(c, &p)
-	return d.rest(&h, c, &p, rec)
+	return ok, err
 }
 
 // spec finds what the record tells of.
@@ -252,7 +282,8 @@ func (d *decoder) fd(b []byte) (fd *event.FD, created bool, err error) {
 		return nil, false, fmt.Errorf("decoding a call: %d bytes are too few for a descriptor", len(b))
 	}
 	b = b[unsafe.Sizeof(o):]
-	fd = &event.FD{Num: o.Num}
+	fd = d.parts.fd()
+	fd.Num = o.Num
 	if o.Open == 0 {
 		return fd, false, nil
 	}
@@ -262,7 +293,7 @@ func (d *decoder) fd(b []byte) (fd *event.FD, created bool, err error) {
 	f.Overlay, f.Upper = x.Magic == sensor.OverlayMagic, x.Upper != 0
 	fd.Kind = kindOf(x.Mode, x.Rdev, uint64(x.Magic))
 	if fd.Kind == event.StdioSocket {
-		fd.Sock, err = socket(&o.Sock, b)
+		fd.Sock, err = d.socket(&o.Sock, b)
 		return fd, false, err
 	}
 	if uint64(o.Path.Len) > uint64(len(b)) {
@@ -305,18 +336,19 @@ func kindOf(mode, rdev uint32, magic uint64) event.StdioKind {
 	return event.StdioAnon
 }
 
-func socket(o *progBcSock, names []byte) (*event.Socket, error) {
-	s := &event.Socket{Type: sensor.SockType(o.Type), Family: sensor.SockFamily(o.Family)}
+func (d *decoder) socket(o *progBcSock, names []byte) (*event.Socket, error) {
+	s := d.parts.socket()
+	s.Type, s.Family = sensor.SockType(o.Type), sensor.SockFamily(o.Family)
 	switch o.Family {
 	case 2:
-		s.Local, s.Remote = sensor.Addr4(o.Laddr), sensor.Addr4(o.Raddr)
+		s.Local, s.Remote = d.strings.Addr4(o.Laddr), d.strings.Addr4(o.Raddr)
 	case 10:
-		s.Local, s.Remote = sensor.Addr6(o.Laddr), sensor.Addr6(o.Raddr)
+		s.Local, s.Remote = d.strings.Addr6(o.Laddr), d.strings.Addr6(o.Raddr)
 	case 1:
 		if int(o.Llen)+int(o.Rlen) > len(names) {
 			return nil, fmt.Errorf("decoding a call: a socket's names of %d bytes are longer than the %d that are left", int(o.Llen)+int(o.Rlen), len(names))
 		}
-		s.Local, s.Remote = sensor.UnixName(names[:o.Llen]), sensor.UnixName(names[o.Llen:int(o.Llen)+int(o.Rlen)])
+		s.Local, s.Remote = d.strings.UnixName(names[:o.Llen]), d.strings.UnixName(names[o.Llen:int(o.Llen)+int(o.Rlen)])
 		return s, nil
 	default:
 		return s, nil
@@ -336,24 +368,24 @@ func (d *decoder) files(c *event.Call, p *parts) {
 		if !p.rawThere[i] && !p.rawCut[i] {
 			continue
 		}
-		f := &event.FileRef{Raw: p.raw[i], RawCut: p.rawCut[i]}
+		f := d.parts.ref(i)
+		f.Raw, f.RawCut = p.raw[i], p.rawCut[i]
 		base, root := p.base[i], p.baseRoot[i]
 		switch {
+		case i == 0 && c.Spec.Type == event.Open && c.FD != nil && c.FD.File.Path != "":
+			f.File, f.Resolved, f.Created = c.FD.File, true, p.created
 		case strings.HasPrefix(f.Raw, "/") && p.baseThere[i] && c.Spec.Type == event.Chroot && !c.Failed():
 			f.Path, f.Resolved = base, true // the root is the new one already
 		case strings.HasPrefix(f.Raw, "/") && p.baseThere[i]: // the base is the process's root
-			f.Path, f.RootPath = path.Join(base, f.Raw), path.Clean(f.Raw)
+			f.Path, f.RootPath = d.join(base, f.Raw[1:]), path.Clean(f.Raw)
 		case strings.HasPrefix(f.Raw, "/"):
 			f.Path = path.Clean(f.Raw)
 		case p.baseThere[i]:
-			f.Path = path.Join(base, f.Raw)
+			f.Path = d.join(base, f.Raw)
 			f.Resolved = f.Raw == "" // AT_EMPTY_PATH
 			if root != "" {
-				f.RootPath = path.Join(root, f.Raw)
+				f.RootPath = d.join(root, f.Raw)
 			}
-		}
-		if i == 0 && c.Spec.Type == event.Open && c.FD != nil && c.FD.File.Path != "" {
-			f.File, f.Resolved, f.Created = c.FD.File, true, p.created
 		}
 		if f.RootPath == f.Path {
 			f.RootPath = ""
@@ -362,22 +394,31 @@ func (d *decoder) files(c *event.Call, p *parts) {
 	}
 	if c.Path == nil && c.FD != nil && c.FD.File.Path != "" && c.Spec.Arg(event.ArgPath) < 0 && c.FD.Kind != event.StdioSocket {
 		if i := c.Spec.Arg(event.ArgFD); i >= 0 && !c.Spec.RetFD || c.Spec.Type == event.Open {
-			c.Path = &event.FileRef{File: c.FD.File, Resolved: true}
+			c.Path = d.parts.ref(0)
+			c.Path.File, c.Path.Resolved = c.FD.File, true
 		}
 	}
+}
+
+// join puts a path together that starts from a directory.
+func (d *decoder) join(base, raw string) string {
+	if raw == "" {
+		return path.Join(base)
+	}
+	return d.strings.Join(base, raw)
 }
 
 // rest fills in what is particular to some types.
 func (d *decoder) rest(h *progBcCall, c *event.Call, p *parts, rec *event.TaskRecord) (bool, error) {
 	c.Text, c.Text2 = p.names[0], p.names[1]
 	if len(p.addr) > 0 {
-		c.Addr = address(p.addr)
+		c.Addr = d.address(p.addr)
 	}
 	switch c.Spec.Type {
 	case event.BPF:
 		c.BPF = bpfInfo(c, p)
 	case event.TCP:
-		c.TCP = tcpInfo(h)
+		c.TCP = d.parts.tcp(h)
 	case event.DNS:
 		return d.dns.decode(h, c, p, rec)
 	}
@@ -385,21 +426,23 @@ func (d *decoder) rest(h *progBcCall, c *event.Call, p *parts, rec *event.TaskRe
 }
 
 // address reads a struct sockaddr.
-func address(b []byte) *event.Socket {
+func (d *decoder) address(b []byte) *event.Socket {
 	if len(b) < 2 {
 		return nil
 	}
 	family := binary.LittleEndian.Uint16(b)
-	s := &event.Socket{Family: sensor.SockFamily(family)}
+	if family == 0 {
+		return nil
+	}
+	s := d.parts.socket()
+	s.Family = sensor.SockFamily(family)
 	switch {
 	case family == 2 && len(b) >= 8:
-		s.Remote, s.RemotePort = sensor.Addr4([16]byte{b[4], b[5], b[6], b[7]}), binary.BigEndian.Uint16(b[2:])
+		s.Remote, s.RemotePort = d.strings.Addr4([16]byte{b[4], b[5], b[6], b[7]}), binary.BigEndian.Uint16(b[2:])
 	case family == 10 && len(b) >= 24:
-		s.Remote, s.RemotePort = sensor.Addr6([16]byte(b[8:24])), binary.BigEndian.Uint16(b[2:])
+		s.Remote, s.RemotePort = d.strings.Addr6([16]byte(b[8:24])), binary.BigEndian.Uint16(b[2:])
 	case family == 1:
-		s.Remote = sensor.UnixName(b[2:])
-	case family == 0:
-		return nil
+		s.Remote = d.strings.UnixName(b[2:])
 	}
 	return s
 }

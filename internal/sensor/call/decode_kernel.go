@@ -3,7 +3,6 @@ package call
 import (
 	"encoding/binary"
 	"strconv"
-	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/sensor"
@@ -56,11 +55,4 @@ func bpfInfo(c *event.Call, p *parts) *event.BPFInfo {
 		b.AttachType = strconv.Itoa(int(u32(8)))
 	}
 	return b
-}
-
-func tcpInfo(h *progBcCall) *event.TCPInfo {
-	return &event.TCPInfo{
-		Old: sensor.TCPState(uint16(h.Args[0])), New: sensor.TCPState(uint16(h.Args[1])),
-		Sent: h.Args[2], Received: h.Args[3], Duration: time.Duration(h.Args[4]),
-	}
 }

@@ -77,7 +77,7 @@ func samples(t testing.TB) map[string][]byte {
 }
 
 func TestDecodeSamples(t *testing.T) {
-	d := NewDecoder()
+	d := NewDecoder(false)
 	got := map[string]*event.Call{}
 	for name, raw := range samples(t) {
 		var rec event.TaskRecord
@@ -109,7 +109,7 @@ func TestDecodeSamples(t *testing.T) {
 func TestDecodeCut(t *testing.T) {
 	for name, raw := range samples(t) {
 		for n := range raw {
-			d := NewDecoder()
+			d := NewDecoder(false)
 			var rec event.TaskRecord
 			_, err := d.Decode(raw[:n], &rec)
 			if n < 24 && err == nil {
@@ -140,7 +140,7 @@ func TestDecodeRubbish(t *testing.T) {
 		"an unknown operation":             record(t, progBcCall{Op: 77}),
 	} {
 		var rec event.TaskRecord
-		if _, err := NewDecoder().Decode(raw, &rec); err == nil {
+		if _, err := NewDecoder(false).Decode(raw, &rec); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -185,7 +185,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		d := NewDecoder()
+		d := NewDecoder(false)
 		var rec event.TaskRecord
 		ok, err := d.Decode(raw, &rec)
 		if ok && err == nil && (rec.Call == nil || rec.Call.Spec == nil || !rec.Type.IsCall()) {

@@ -184,11 +184,11 @@ func (d *decoder) socket(o *progBcSock, s *sections) *event.Socket {
 	sock := &event.Socket{Type: sensor.SockType(o.Type), Family: sensor.SockFamily(o.Family)}
 	switch o.Family {
 	case 2:
-		sock.Local, sock.Remote = sensor.Addr4(o.Laddr), sensor.Addr4(o.Raddr)
+		sock.Local, sock.Remote = d.strings.Addr4(o.Laddr), d.strings.Addr4(o.Raddr)
 	case 10:
-		sock.Local, sock.Remote = sensor.Addr6(o.Laddr), sensor.Addr6(o.Raddr)
+		sock.Local, sock.Remote = d.strings.Addr6(o.Laddr), d.strings.Addr6(o.Raddr)
 	case 1:
-		sock.Local, sock.Remote = sensor.UnixName(s.next(uint32(o.Llen))), sensor.UnixName(s.next(uint32(o.Rlen)))
+		sock.Local, sock.Remote = d.strings.UnixName(s.next(uint32(o.Llen))), d.strings.UnixName(s.next(uint32(o.Rlen)))
 		return sock
 	default:
 		return sock
