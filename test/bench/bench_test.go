@@ -231,7 +231,7 @@ func TestPageHasItsFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"exec", "falco", "peers", "idle", "idle-counted", "start-guest", "start-native", "flood", "storm", "fw", "observe", "show", "micro"}
+	want := []string{"exec", "falco", "peers", "idle", "idle-counted", "start-guest", "start-native", "flood", "storm", "storm-guest", "fw", "observe", "show", "micro"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Errorf("figures differ (-want +got):\n%s", d)
 	}

@@ -6,7 +6,8 @@
 #   run.sh peers   the same with other tools, those that are installed
 #   run.sh idle    processor and memory when nothing happens, time to start
 #   run.sh flood   opens as fast as two processors make them, and execs among them
-#   run.sh storm   memory of the agent while everything happens at once, for a minute
+#   run.sh storm   memory of the agent while everything happens at once, for a minute:
+#                  here, and in a guest where it watches all and writes every event
 #   run.sh fw      what a packet costs in the firewall, beside xdp-filter if installed
 #   run.sh observe  what observers cost the work that they look at
 #   run.sh show    how long it takes to look at many processes, files and sockets
@@ -107,7 +108,11 @@ section_flood() {
 
 section_storm() {
 	say "storm: everything for $storm_time, on this kernel, watching nothing but this benchmark"
-	$out/bench storm -time "$storm_time" -bearcat $out/bearcat -tools $out -out $out/storm
+	bad=0
+	$out/bench storm -time "$storm_time" -bearcat $out/bearcat -tools $out -out $out/storm || bad=1
+	say "storm: the same in a guest, watching all of it and writing every event"
+	(in_guest 30m "" storm -host -events -time "$storm_time" -out "$PWD/$out/storm-guest") || bad=1
+	return $bad
 }
 
 section_fw() {

@@ -5,6 +5,7 @@
 //   load rw N             write and read one byte through a pipe, N times
 //   load getpid N         call getpid, N times
 //   load connect N        connect to a loopback listener and close, N times
+//   load dns N            ask a name server on loopback for N names, and be answered
 //   load script FILE N    run FILE with /bin/sh, N times
 //   load hold N           keep N sleeping processes until killed
 //   load files N          keep N open files, a thousand in a process
@@ -241,8 +242,49 @@ static __attribute__((noreturn)) void spread(void (*keep)(long), long n)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: load exec|open|script FILE N, or load rw|getpid|connect|hold|files|sockets N\n");
+	fprintf(stderr, "usage: load exec|open|script FILE N, or load rw|getpid|connect|dns|hold|files|sockets N\n");
 	exit(2);
+}
+
+/* dns asks 127.53.53.53, which is this program itself, for names that differ. */
+static double dns(long n)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(53) }, from;
+	int server = socket(AF_INET, SOCK_DGRAM, 0), client = socket(AF_INET, SOCK_DGRAM, 0);
+	unsigned char m[128], answer[128];
+	double start;
+
+	a.sin_addr.s_addr = htonl(0x7f353535);
+	if (server < 0 || client < 0 || bind(server, (void *)&a, sizeof(a)))
+		die("serving names on loopback");
+	if (connect(client, (void *)&a, sizeof(a)))
+		die("connecting to the name server");
+	start = now();
+	for (long i = 0; i < n; i++) {
+		static const unsigned char head[12] = { 0, 0, 1, 0, 0, 1 };
+		static const unsigned char tail[11] = { 3, 'o', 'r', 'g', 0, 0, 1, 0, 1 };
+		static const unsigned char found[16] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1 };
+		socklen_t size = sizeof(from);
+		ssize_t len = 0;
+
+		memcpy(m, head, sizeof(head));
+		m[0] = i >> 8;
+		m[1] = i;
+		len = sizeof(head);
+		m[len] = sprintf((char *)m + len + 1, "host%ld", i);
+		len += m[len] + 1;
+		memcpy(m + len, tail, 9);
+		len += 9;
+		if (send(client, m, len, 0) != len || recvfrom(server, answer, sizeof(answer), 0, (void *)&from, &size) != len)
+			die("asking for a name");
+		answer[2] = 0x81;
+		answer[3] = 0x80;
+		answer[7] = 1;
+		memcpy(answer + len, found, sizeof(found));
+		if (sendto(server, answer, len + sizeof(found), 0, (void *)&from, size) < 0 || recv(client, m, sizeof(m), 0) < 0)
+			die("answering for a name");
+	}
+	return now() - start;
 }
 
 int main(int argc, char **argv)
@@ -272,6 +314,8 @@ int main(int argc, char **argv)
 		ns = getpids(n);
 	else if (!file && !strcmp(name, "connect"))
 		ns = connects(n);
+	else if (!file && !strcmp(name, "dns"))
+		ns = dns(n);
 	else if (!file && !strcmp(name, "hold"))
 		hold(n);
 	else if (!file && !strcmp(name, "files"))

@@ -242,6 +242,8 @@ func storm(ctx context.Context, args []string) error {
 	o := bench.StormOptions{Progress: os.Stderr}
 	c.set.DurationVar(&o.Time, "time", time.Minute, "how `long` it lasts")
 	c.set.DurationVar(&o.Every, "every", time.Second, "`time` between looks at the agent's memory")
+	c.set.BoolVar(&o.WholeHost, "host", false, "watch the whole host: for guests")
+	c.set.BoolVar(&o.Events, "events", false, "write every event into a file")
 	if err := c.parse(args); err != nil {
 		return err
 	}
