@@ -31,6 +31,7 @@ vmrun:
 
 deps: ## install the packages that the tests need
 	@tools/deps/install.sh
+	@tools/deps/servers.sh
 
 # Every part runs even when one before it failed, so that one run tells all.
 test: deps vmrun build ## run everything: checks, unit tests, kernel tests everywhere
@@ -66,6 +67,7 @@ test-attack: vmrun build ## run the attacks in guests and print which rule told 
 	@$(SCENARIOS) -run 'TestAttacks|TestSimulations' ./test/attack; s=$$?; $(scenario_table); exit $$s
 
 test-benign: vmrun build ## run ordinary work in guests and print what alerts (KERNELS=6.12 for one)
+	@tools/deps/servers.sh
 	@$(SCENARIOS) -run TestOrdinaryWork ./test/benign; s=$$?; $(scenario_table); exit $$s
 
 bench: ## measure what Bearcat costs

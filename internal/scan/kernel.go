@@ -81,19 +81,17 @@ func hiddenModules(h *Host) ([]Finding, error) {
 	if err != nil {
 		return out, err
 	}
-	inTree, err := h.modulesInTree(k.modules)
+	inTree, err := h.unlistedModules(k.modules, known)
 	if err == nil && h.soon { // all that have symbols are in it
 		k = &image{}
 	}
 	if err != nil {
 		h.note("the tree in which the kernel finds modules by address was not looked at: " + err.Error())
 	}
-	for _, name := range inTree {
-		if !known[name] {
-			known[name] = true
-			out = append(out, Finding{What: "kernel module " + name + " is hidden", Evidence: "the kernel finds its code by address, and neither /proc/modules nor /sys/module has it",
-				Sure: Certain, subject: name, Do: do})
-		}
+	for at, name := range inTree {
+		known[name] = true
+		out = append(out, Finding{What: "kernel module " + name + " is hidden", Evidence: "the kernel finds its code by address, and neither /proc/modules nor /sys/module has it",
+			Sure: Certain, subject: name + strconv.FormatUint(at, 16), Do: do})
 	}
 	for name, symbol := range k.symbols {
 		if !known[name] {

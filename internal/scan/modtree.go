@@ -4,14 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
 )
 
 // modulesInTree lists the modules in the tree by which the kernel finds the module of an
 // address: stack traces and the handling of faults need it, so that modules which take
-// themselves off the list stay in it.
-func (h *Host) modulesInTree(addr uint64) ([]string, error) {
+// themselves off the list stay in it. They are given by their addresses.
+func (h *Host) modulesInTree(addr uint64) (map[uint64]string, error) {
 	if addr == 0 {
 		return nil, errors.New("the kernel's symbols do not tell where it is (CONFIG_KALLSYMS_ALL)")
 	}
@@ -22,7 +24,7 @@ func (h *Host) modulesInTree(addr uint64) ([]string, error) {
 	return p.modules(addr)
 }
 
-func (p *peek) modules(tree uint64) ([]string, error) {
+func (p *peek) modules(tree uint64) (map[uint64]string, error) {
 	var offs [8]uint64
 	for i, m := range [...][2]string{{"mod_tree_root", "root"}, {"latch_tree_root", "tree"}, {"mod_tree_node", "node"}, {"latch_tree_node", "node"}, {"mod_tree_node", "mod"},
 		{"rb_node", "rb_left"}, {"rb_node", "rb_right"}, {"module", "name"}} {
@@ -67,12 +69,35 @@ func (p *peek) modules(tree uint64) ([]string, error) {
 		}
 		names[module], _, _ = strings.Cut(string(name), "\x00")
 	}
-	out := make([]string, 0, len(names))
-	for _, n := range names {
-		if n != "" { // as with one that is being freed
-			out = append(out, n)
-		}
+	maps.DeleteFunc(names, func(_ uint64, n string) bool { return n == "" }) // as of one that is being freed
+	return names, nil
+}
+
+// unlistedModules are those in the tree that no list has. A module that is just loaded or
+// unloaded is in one of the two for a moment: what counts has been in the tree twice, at the
+// same address, and in no list before, between and after.
+func (h *Host) unlistedModules(addr uint64, known map[string]bool) (map[uint64]string, error) {
+	inTree, err := h.modulesInTree(addr)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
+	maps.DeleteFunc(inTree, func(_ uint64, n string) bool { return known[n] })
+	for range 2 {
+		if len(inTree) == 0 {
+			break
+		}
+		lists, err := host.ReadModules()
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range lists.Modules {
+			maps.DeleteFunc(inTree, func(_ uint64, n string) bool { return n == m.Name })
+		}
+		again, err := h.modulesInTree(addr)
+		if err != nil {
+			return nil, err
+		}
+		maps.DeleteFunc(inTree, func(at uint64, n string) bool { return again[at] != n })
+	}
+	return inTree, nil
 }

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -22,10 +23,11 @@ func TestModulesInTree(t *testing.T) {
 	if k.modules == 0 {
 		t.Skip("this kernel's symbols lack the tree")
 	}
-	got, err := h.modulesInTree(k.modules)
+	tree, err := h.modulesInTree(k.modules)
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := slices.Sorted(maps.Values(tree))
 	b, err := os.ReadFile("/proc/modules")
 	if err != nil {
 		t.Fatal(err)
@@ -38,6 +40,10 @@ func TestModulesInTree(t *testing.T) {
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("the tree has %q, /proc/modules %q", got, want)
+	}
+	// as if the lists had been read before any of them was loaded
+	if left, err := h.unlistedModules(k.modules, map[string]bool{}); err != nil || len(left) != 0 {
+		t.Errorf("modules that are listed by now are hidden: %v, %v", left, err)
 	}
 	if _, err := h.modulesInTree(0); err == nil {
 		t.Error("a tree at no address has modules")

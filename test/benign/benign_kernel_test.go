@@ -7,7 +7,11 @@
 package benign
 
 import (
+	"bytes"
+	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +40,7 @@ func TestOrdinaryWork(t *testing.T) {
 		t.Skip("runs on 6.12 here, and on more kernels by make test-benign")
 	}
 	scenario.Network(t)
+	unpackServers(t)
 	agent := scenario.Start(t)
 	for _, w := range ordinaryWork() {
 		t.Run(w.name, func(t *testing.T) { w.run(t, agent) })
@@ -70,5 +75,40 @@ func (w *work) run(t *testing.T, agent *scenario.Agent) {
 		if !slices.ContainsFunc(quiet, func(q string) bool { return strings.EqualFold(q, a.Priority) }) && !slices.Contains(w.justified, a.Rule) {
 			t.Errorf("%s: %s", a.Priority, a.Output)
 		}
+	}
+}
+
+// unpackServers puts what tools/deps/servers.sh has fetched into the guest, whose files are its
+// own; on the machine itself nothing of it is installed.
+func unpackServers(t *testing.T) {
+	t.Helper()
+	debs, err := filepath.Glob("../../bin/debs/*.deb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, deb := range debs {
+		// tar keeps /lib and the like, which are links, as they are
+		out, err := exec.Command("sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C /`, "sh", deb).CombinedOutput()
+		if err != nil {
+			t.Fatalf("unpacking %s: %v: %s", deb, err, out)
+		}
+	}
+	if len(debs) == 0 {
+		return
+	}
+	if out, err := exec.Command("ldconfig").CombinedOutput(); err != nil {
+		t.Fatalf("ldconfig: %v: %s", err, out)
+	}
+	passwd, err := os.OpenFile("/etc/passwd", os.O_APPEND|os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer passwd.Close()
+	text, err := io.ReadAll(passwd)
+	if err == nil && !bytes.Contains(text, []byte("\nsshd:")) {
+		_, err = passwd.WriteString("sshd:x:990:65534::/run/sshd:/usr/sbin/nologin\n")
+	}
+	if err != nil {
+		t.Fatalf("giving the guest an account for sshd: %v", err)
 	}
 }

@@ -13,7 +13,11 @@ func does(text string) scenario.Script {
 
 // ordinaryWork is the table.
 func ordinaryWork() []work {
-	return append(buildWork(), systemWork()...)
+	out := buildWork()
+	for _, more := range [][]work{systemWork(), serverWork(), packageWork()} {
+		out = append(out, more...)
+	}
+	return out
 }
 
 // buildWork is what developers do.
@@ -85,15 +89,54 @@ echo ok >index.html; /usr/bin/python3 -m http.server 8099 --bind 127.0.0.1 >/dev
 for i in $(seq 40); do curl -s http://127.0.0.1:8099/ >got && break; sleep 0.25; done; kill $p; grep -q ok got`)},
 		{name: "interactive shell", needs: []string{"script"}, Script: does(`
 printf 'cd /tmp\nls >/dev/null\necho $((1+1))\nexit\n' | script -qec 'bash -i' /dev/null >/dev/null`)},
+	}
+}
+
+// serverWork is what services do: they come with tools/deps/servers.sh.
+func serverWork() []work {
+	return []work{
 		{name: "ssh login", needs: []string{"/usr/sbin/sshd", "ssh", "ssh-keygen"}, Script: does(`
 mkdir -p /run/sshd; ssh-keygen -qt ed25519 -N '' -f hk; ssh-keygen -qt ed25519 -N '' -f uk
-/usr/sbin/sshd -p 2299 -h "$PWD/hk" -o AuthorizedKeysFile="$PWD/uk.pub" -o StrictModes=no -o PidFile="$PWD/pid"
+c=/etc/ssh/sshd_config; test -e $c || c=/usr/share/openssh/sshd_config # where the package has been unpacked only
+/usr/sbin/sshd -f $c -p 2299 -h "$PWD/hk" -o AuthorizedKeysFile="$PWD/uk.pub" -o StrictModes=no -o PidFile="$PWD/pid"
 ssh -p 2299 -i uk -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1 'id; uname -a' >/dev/null; kill "$(cat pid)"`)},
 		{name: "web server with CGI", needs: []string{"busybox"}, Script: does(`
 mkdir -p w/cgi-bin; printf '#!/bin/sh\necho; date\n' >w/cgi-bin/t; chmod 755 w/cgi-bin/t
 busybox httpd -f -p 127.0.0.1:8098 -h w & p=$!
 for i in $(seq 20); do busybox wget -qO got http://127.0.0.1:8098/cgi-bin/t && break; sleep 0.25; done; kill $p; test -s got`)},
 		{name: "redis", needs: []string{"redis-server", "redis-cli"}, Script: does(`
-redis-server --port 6399 --dir "$PWD" --daemonize yes >/dev/null; sleep 1; redis-cli -p 6399 set a b >/dev/null; redis-cli -p 6399 save >/dev/null; redis-cli -p 6399 shutdown; test -s dump.rdb`)},
+redis-server --port 6399 --dir "$PWD" --daemonize yes >/dev/null; for i in $(seq 60); do redis-cli -p 6399 ping 2>/dev/null | grep -q PONG && break; sleep 0.25; done; redis-cli -p 6399 set a b >/dev/null; redis-cli -p 6399 save >/dev/null; redis-cli -p 6399 shutdown; test -s dump.rdb`)},
+		{name: "nginx with CGI", needs: []string{"nginx", "fcgiwrap", "curl"}, Script: does(`
+mkdir -p w l; printf '#!/bin/sh\necho Content-Type: text/plain; echo; date; id\n' >w/t.cgi; chmod 755 w/t.cgi; chmod 755 . w
+printf 'daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off; client_body_temp_path l; fastcgi_temp_path l; server { listen 127.0.0.1:8097; root %s/w;\nlocation / { fastcgi_pass unix:%s/s; fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name; fastcgi_param REQUEST_METHOD $request_method; } } }\n' "$PWD" "$PWD" >conf
+fcgiwrap -s "unix:$PWD/s" & f=$!; for i in $(seq 40); do test -S s && break; sleep 0.25; done
+nginx -p "$PWD" -c "$PWD/conf" 2>err & p=$!
+for i in $(seq 40); do curl -sf http://127.0.0.1:8097/t.cgi >got && break; sleep 0.25; done; kill $p $f; cat err; grep -q uid= got`)},
+		// at once, and not at the next minute
+		{name: "cron", needs: []string{"cron"}, Script: does(`
+mkdir -p /etc/cron.d /var/spool/cron/crontabs /run; printf '@reboot root /usr/bin/find /var/cache -type f >%s/count; df -h >%s/df\n' "$PWD" "$PWD" >job
+install -m 644 job /etc/cron.d/scenario; rm -f /run/crond.reboot; /usr/sbin/cron -f & p=$!
+for i in $(seq 60); do test -s df && break; sleep 0.25; done; kill $p; rm /etc/cron.d/scenario; test -s df`), justified: []string{
+			// the script writes into /etc/cron.d with nobody logged in
+			"Job schedule changed without a login"}},
+		{name: "runc", needs: []string{"runc", "busybox", "python3"}, Script: does(`
+mkdir -p c/rootfs/bin c/rootfs/proc; cp "$(command -v busybox)" c/rootfs/bin/busybox; ln -s busybox c/rootfs/bin/sh; cd c; runc spec
+/usr/bin/python3 -c 'import json
+c=json.load(open("config.json")); c["process"]["terminal"]=False; c["process"]["args"]=["/bin/sh","-c","echo in; busybox ps; busybox id"]
+json.dump(c,open("config.json","w"))'
+runc --root "$PWD/state" run scenario >out 2>&1 </dev/null || { cat out; exit 1; }; grep -q '^in' out`)},
+	}
+}
+
+// packageWork is what package managers do beside dpkg.
+func packageWork() []work {
+	return []work{
+		{name: "apt", needs: []string{"dpkg-deb", "apt-get"}, Script: does(`
+mkdir -p p/DEBIAN p/usr/bin; cp /bin/true p/usr/bin/bearcat-scenario-apt
+printf 'Package: bearcat-scenario-apt\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: scenario\n' >p/DEBIAN/control
+printf '#!/bin/sh\nset -e\nldconfig\n' >p/DEBIAN/postinst; chmod 755 p/DEBIAN/postinst; dpkg-deb -b p p.deb >/dev/null
+# with no lists of packages, which take long to read
+mkdir lists; apt() { apt-get -qq -o Dir::State::lists="$PWD/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@" >out 2>&1 </dev/null || { cat out; exit 1; }; }
+apt install -y ./p.deb; bearcat-scenario-apt; apt purge -y bearcat-scenario-apt`)},
 	}
 }
