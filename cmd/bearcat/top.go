@@ -29,7 +29,7 @@ type topOutput struct {
 func topCommand() *cobra.Command {
 	var o top.Options
 	out := topOutput{interval: 2 * time.Second, rows: 20}
-	var container string
+	var group groupFlags
 	var views strings.Builder
 	for _, v := range top.Views() {
 		fmt.Fprintf(&views, "  %-8s %s\n", v.Name, v.Doc)
@@ -41,7 +41,11 @@ a terminal in place, into a pipe one below the other. Views:
 
 ` + wrapKinds(views.String()) + `
 It ends when interrupted, or after --count or --for. All programs are at
-tracepoints. The last line says which, what was lost, and what it cost.`,
+tracepoints. The last line says which, what was lost, and what it cost.
+
+On a terminal it listens to keys: s and S sort by the next column, / shows lines
+with a text only, p pauses, arrows and Enter choose one process, v shows another
+view of it, Esc goes back, q ends it.`,
 		Example: "  bearcat top cpu --sort INV/s --rows 5\n  bearcat top mem --comm postgres\n  bearcat top cpu --pid 4242 --interval 1s --count 10 --json",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,9 +59,10 @@ tracepoints. The last line says which, what was lost, and what it cost.`,
 			if o.Sort, err = o.View.Column(o.Sort); err != nil {
 				return usageError{err}
 			}
-			if o.Scope, err = topScope(o.Cgroup, container); err != nil {
+			if o.Scope, o.Net, err = group.choose(); err != nil {
 				return err
 			}
+			o.Cgroup = group.cgroup
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			if out.length > 0 {
@@ -65,7 +70,7 @@ tracepoints. The last line says which, what was lost, and what it cost.`,
 				ctx, cancel = context.WithTimeout(ctx, out.length)
 				defer cancel()
 			}
-			return out.run(ctx, cmd.OutOrStdout(), o)
+			return out.start(ctx, cmd.InOrStdin(), cmd.OutOrStdout(), o)
 		},
 	}
 	fl := cmd.Flags()
@@ -75,8 +80,7 @@ tracepoints. The last line says which, what was lost, and what it cost.`,
 	fl.StringVar(&o.Sort, "sort", "", "sort by this `COLUMN`, numbers from the largest down")
 	fl.Uint32Var(&o.Pid, "pid", 0, "of one `PROCESS` with all its threads")
 	fl.StringVar(&o.Comm, "comm", "", "of threads or processes with this `NAME`")
-	fl.StringVar(&o.Cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
-	fl.StringVar(&container, "container", "", "of the container whose `ID` begins so")
+	group.flags(fl)
 	fl.IntVar(&out.rows, "rows", out.rows, "print this many lines; 0 for all")
 	fl.BoolVar(&out.json, "json", false, "print a JSON object for each interval, with all lines")
 	return cmd
@@ -117,6 +121,19 @@ func (t *topOutput) check() error {
 	return nil
 }
 
+// start listens to keys where there is a terminal at both ends.
+func (t *topOutput) start(ctx context.Context, in io.Reader, w io.Writer, o top.Options) error {
+	if !isTerminal(w) || t.json {
+		return t.run(ctx, w, o)
+	}
+	keys, restore, ok := listen(in)
+	if !ok {
+		return t.run(ctx, w, o)
+	}
+	defer restore()
+	return (&topSession{out: t, w: w, keys: keys}).run(ctx, o)
+}
+
 // run writes table after table. The last one may be shorter than the others.
 func (t *topOutput) run(ctx context.Context, w io.Writer, o top.Options) error {
 	watched, err := top.Open(o)
@@ -149,10 +166,19 @@ func (t *topOutput) run(ctx context.Context, w io.Writer, o top.Options) error {
 const clearScreen = "\x1b[H\x1b[2J"
 
 func (t *topOutput) write(w io.Writer, f *top.Frame, live bool) error {
-	var b strings.Builder
-	if live {
-		b.WriteString(clearScreen)
+	text, err := t.text(f)
+	if err == nil && live {
+		text = cutLines(clearScreen+text, widthOf(w))
 	}
+	if err == nil {
+		_, err = io.WriteString(w, text)
+	}
+	return err
+}
+
+// text is a table with the lines around it.
+func (t *topOutput) text(f *top.Frame) (string, error) {
+	var b strings.Builder
 	fmt.Fprintf(&b, "%s top %s", f.Time.Format("15:04:05"), f.View)
 	if f.Host != "" {
 		fmt.Fprintf(&b, ": %s", f.Host)
@@ -172,18 +198,13 @@ func (t *topOutput) write(w io.Writer, f *top.Frame, live bool) error {
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
 	if err := table.Flush(); err != nil {
-		return err
+		return "", err
 	}
 	if n := len(f.Cells) - len(shown); n > 0 {
 		fmt.Fprintf(&b, "and %d lines more: --rows 0 prints all\n", n)
 	}
 	b.WriteString(topFooter(f))
-	text := b.String()
-	if live {
-		text = cutLines(text, widthOf(w))
-	}
-	_, err := io.WriteString(w, text)
-	return err
+	return b.String(), nil
 }
 
 // widthOf is how many columns a terminal has, 0 where it does not say.

@@ -38,3 +38,12 @@ func Decode(text []byte, o Again) (*Frame, error) {
 	}
 	return &f, nil
 }
+
+// Sorted is a frame as another column would have sorted it.
+func (f *Frame) Sorted(column string) (*Frame, error) {
+	text, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("sorting a table of top: %w", err)
+	}
+	return Decode(text, Again{Sort: column})
+}

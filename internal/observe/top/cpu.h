@@ -98,7 +98,7 @@ static __always_inline bool cpu_wanted(struct task_struct *t)
 		return false;
 	if (only_comm_len && !named(t) && !named(t->group_leader))
 		return false;
-	return scope_kind != BC_SCOPE_CGROUP || bc_task_in_cgroup((u64)t);
+	return in_netns(t) && (scope_kind != BC_SCOPE_CGROUP || bc_task_in_cgroup((u64)t));
 }
 
 static __always_inline void cpu_key(struct who *key, struct task_struct *t, u32 epoch)

@@ -229,8 +229,10 @@ const (
 	progProgTcpSends       = "tcp_sends"
 	progProgTcpState       = "tcp_state"
 	progVarAccounted       = "accounted"
+	progVarGroupSubsys     = "group_subsys"
 	progVarOnlyComm        = "only_comm"
 	progVarOnlyCommLen     = "only_comm_len"
+	progVarOnlyNetns       = "only_netns"
 	progVarOnlyTgid        = "only_tgid"
 	progVarOwn             = "own"
 	progVarScopeCgroup     = "scope_cgroup"
@@ -348,8 +350,10 @@ type progMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
 	Accounted     *ebpf.VariableSpec `ebpf:"accounted"`
+	GroupSubsys   *ebpf.VariableSpec `ebpf:"group_subsys"`
 	OnlyComm      *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
+	OnlyNetns     *ebpf.VariableSpec `ebpf:"only_netns"`
 	OnlyTgid      *ebpf.VariableSpec `ebpf:"only_tgid"`
 	Own           *ebpf.VariableSpec `ebpf:"own"`
 	ScopeCgroup   *ebpf.VariableSpec `ebpf:"scope_cgroup"`
@@ -444,8 +448,10 @@ func (m *progMaps) Close() error {
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
 	Accounted     *ebpf.Variable `ebpf:"accounted"`
+	GroupSubsys   *ebpf.Variable `ebpf:"group_subsys"`
 	OnlyComm      *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`
+	OnlyNetns     *ebpf.Variable `ebpf:"only_netns"`
 	OnlyTgid      *ebpf.Variable `ebpf:"only_tgid"`
 	Own           *ebpf.Variable `ebpf:"own"`
 	ScopeCgroup   *ebpf.Variable `ebpf:"scope_cgroup"`

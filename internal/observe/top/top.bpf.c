@@ -9,7 +9,7 @@
  * number, nobody adds to the older entries any more: it reads them and removes them.
  */
 #include "vmlinux.h"
-#include "chosen.h"
+#include "group.h"
 #include "runnable.h"
 #include "slot.h"
 #include <bpf/bpf_core_read.h>
@@ -66,7 +66,7 @@ static __always_inline struct interval *now_in(void)
 /* Whether a task is among those that are asked for; idle time is nobody's. */
 static __always_inline bool wanted(struct task_struct *t)
 {
-	return BPF_CORE_READ(t, tgid) && chosen(t);
+	return BPF_CORE_READ(t, tgid) && chosen(t) && in_netns(t);
 }
 
 /* The entry's key for a task, in an interval. */

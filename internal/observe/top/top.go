@@ -63,8 +63,8 @@ func Views() []View {
 			programs: tcpPrograms, optional: tcpOptional, open: openConn},
 		{Name: "file", Doc: "processes and files: bytes, calls and how long they take, with paths", table: &fileTable,
 			programs: []string{"file_enter", "file_exit", "file_gone"}, open: openFiles},
-		{Name: "bpf", Doc: "BPF programs of the host: how often they run, and what that costs", table: &bpfTable, open: openBPF, chooses: "none of --pid, --comm and --cgroup"},
-		{Name: "cgroup", Doc: "control groups: processors, throttling and memory", table: &groupTable, open: openGroups, chooses: "--cgroup and neither --pid nor --comm"},
+		{Name: "bpf", Doc: "BPF programs of the host: how often they run, and what that costs", table: &bpfTable, open: openBPF, chooses: "none of --pid, --comm, --cgroup and --netns"},
+		{Name: "cgroup", Doc: "control groups: processors, throttling and memory", table: &groupTable, open: openGroups, chooses: "--cgroup and none of --pid, --comm and --netns"},
 	}
 	for i := range views {
 		views[i].Columns = views[i].table.names()
@@ -106,6 +106,8 @@ type Options struct {
 	// Scope may be a control group, with those below it; Cgroup is its path then.
 	Scope  kernel.Scope
 	Cgroup string
+	// Net is the number of a network namespace, whose processes are looked at; 0 for all.
+	Net uint32
 	// Sort is the column to sort by; "" for the view's first.
 	Sort string
 	// tracked has waiting tasks followed, though the kernel may keep how long they wait.
@@ -160,14 +162,17 @@ type Top struct {
 	}
 }
 
+// ForProcesses tells whether a view is about processes, so that some can be chosen.
+func (v View) ForProcesses() bool { return v.chooses == "" }
+
 // choice is the part of the options that every observer has.
 func (o *Options) choice() kernel.Choice {
-	return kernel.Choice{Pid: o.Pid, Comm: o.Comm, Scope: o.Scope}
+	return kernel.Choice{Pid: o.Pid, Comm: o.Comm, Scope: o.Scope, Net: o.Net}
 }
 
 // chooses tells whether only some processes are asked for.
 func (t *Top) chooses() bool {
-	return t.o.Pid != 0 || t.o.Comm != "" || t.o.Scope.Kind != kernel.ScopeHost
+	return t.o.Pid != 0 || t.o.Comm != "" || t.o.Net != 0 || t.o.Scope.Kind != kernel.ScopeHost
 }
 
 // check refuses what cannot be.
@@ -177,7 +182,7 @@ func (o *Options) check() error {
 		return err
 	}
 	grouped := o.Scope.Kind != kernel.ScopeHost
-	if o.View.chooses != "" && (o.Pid != 0 || o.Comm != "" || grouped && (o.View.Name == "bpf" || o.Cgroup == "")) {
+	if o.View.chooses != "" && (o.Pid != 0 || o.Comm != "" || o.Net != 0 || grouped && (o.View.Name == "bpf" || o.Cgroup == "")) {
 		return fmt.Errorf("top %s is not about processes: it takes %s", o.View.Name, o.View.chooses)
 	}
 	return o.choice().Check()
