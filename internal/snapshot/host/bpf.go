@@ -45,7 +45,11 @@ type BPF struct {
 	Programs []Program `json:"programs"`
 	Maps     []Map     `json:"maps"`
 	Notes    `json:"notes,omitempty"`
+	unread   []string
 }
+
+// Unread says of which programs the helpers are not known; nil where they are of all.
+func (b *BPF) Unread() error { return sentences(b.unread) }
 
 // ReadBPF lists programs and maps with who holds them, where they are pinned and
 // where they are attached.
@@ -76,11 +80,12 @@ func ReadBPF() (*BPF, error) {
 		out.Programs = append(out.Programs, p)
 	}
 	if hidden > 0 {
-		out.Notes = append(out.Notes, fmt.Sprintf("the kernel does not show the instructions of %d programs, so their helpers are not known", hidden))
+		out.unread = append(out.unread, fmt.Sprintf("the kernel does not show the instructions of %d programs, so their helpers are not known", hidden))
 	}
 	if err := out.nameHelpers(calls); err != nil {
-		out.Notes = append(out.Notes, err.Error())
+		out.unread = append(out.unread, err.Error())
 	}
+	out.Notes = append(out.Notes, out.unread...)
 	if err := out.readMaps(); err != nil {
 		return nil, err
 	}
