@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -44,10 +43,7 @@ func bpfPrograms(_ *Host) ([]Finding, error) {
 			})
 		}
 	}
-	if len(all.Notes) > 0 && len(all.Programs) == 0 {
-		return out, errors.New(strings.Join(all.Notes, "; "))
-	}
-	return out, nil
+	return out, all.Unread()
 }
 
 func orNothing(s string) string {
@@ -127,8 +123,5 @@ func listingHooks(h *Host) ([]Finding, error) {
 			Do: "If nobody traces the kernel, compare bearcat show proc and bearcat show module with ps and lsmod, and see who made it: bearcat show hook.",
 		})
 	}
-	if len(all.Hooks) == 0 && len(all.Notes) > 0 {
-		return nil, errors.New(strings.Join(all.Notes, "; "))
-	}
-	return out, nil
+	return out, all.Unread()
 }

@@ -1,9 +1,10 @@
 package scan
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -85,20 +86,20 @@ func packagedModules(dir string) (map[string]bool, error) {
 	}
 	out := map[string]bool{}
 	for _, path := range lists {
-		f, err := os.Open(path)
-		if err != nil {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
 			continue // the package was removed meanwhile
 		}
-		lines := bufio.NewScanner(f)
-		for lines.Scan() {
-			if p := strings.TrimPrefix(lines.Text(), "/usr"); strings.HasPrefix(p, "/lib/modules/") {
+		if err != nil {
+			return nil, fmt.Errorf("the list of a package cannot be read: %w", err)
+		}
+		if !bytes.Contains(text, []byte("/lib/modules/")) {
+			continue // as nearly all, of which there are thousands
+		}
+		for l := range strings.Lines(string(text)) {
+			if p := strings.TrimPrefix(strings.TrimRight(l, "\n"), "/usr"); strings.HasPrefix(p, "/lib/modules/") {
 				out[p] = true
 			}
-		}
-		err = lines.Err()
-		_ = f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("the list of a package cannot be read: %s: %w", path, err)
 		}
 	}
 	return out, nil

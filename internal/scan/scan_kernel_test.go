@@ -24,10 +24,14 @@ func scanNow(t *testing.T, only ...string) *Report {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.log(t)
+	return r
+}
+
+func (r *Report) log(t *testing.T) {
 	for _, f := range r.Findings {
 		t.Logf("%s: %s (%s; %s)", f.Check, f.What, f.Evidence, f.Sure)
 	}
-	return r
 }
 
 // found reports whether a check told of a text.
@@ -40,17 +44,9 @@ func (r *Report) found(check, text string) bool {
 	return false
 }
 
-// start runs a command until the test ends, when it has said a line.
-func start(t *testing.T, env string, args ...string) *exec.Cmd {
+// start runs a command until the test ends.
+func start(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
-	cmd := exec.Command(args[0], args[1:]...)
-	if env != "" {
-		cmd.Env = append(os.Environ(), env)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,10 +54,7 @@ func start(t *testing.T, env string, args ...string) *exec.Cmd {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("%v said nothing: %v", args, err)
-	}
-	return cmd
+	return cmd.Process.Pid
 }
 
 func copyTo(t *testing.T, from, to string) {
@@ -86,7 +79,7 @@ func TestCleanGuest(t *testing.T) {
 		t.Errorf("%s tells of %s (%s)", f.Check, f.What, f.Evidence)
 	}
 	for _, s := range r.Skipped {
-		t.Logf("%s was not made: %s", s.Check, s.Why)
+		t.Errorf("%s was not made: %s", s.Check, s.Why)
 	}
 }
 
@@ -114,53 +107,40 @@ func loadWithoutFile(t *testing.T) string {
 	return name
 }
 
-// TestStandIns makes harmless likenesses of what intruders leave, and finds each.
-func TestStandIns(t *testing.T) {
-	guest.Require(t)
-	dir := t.TempDir()
-	sleeper := `import time;print("up",flush=True);time.sleep(600)`
-
-	covered := start(t, "", "python3", "-c", sleeper)
-	point := "/proc/" + strconv.Itoa(covered.Process.Pid)
-	if err := unix.Mount("none", point, "tmpfs", 0, ""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(point, unix.MNT_DETACH) })
-
-	python, err := filepath.EvalSymlinks("/usr/bin/python3")
+// inMemory runs sleep from a file in memory.
+func inMemory(t *testing.T, sleep string) {
+	t.Helper()
+	fd, err := unix.MemfdCreate("hidden", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := filepath.Join(dir, "gone")
-	copyTo(t, python, gone)
-	start(t, "", gone, "-c", sleeper)
-	if err := os.Remove(gone); err != nil {
+	f := os.NewFile(uintptr(fd), "hidden")
+	defer f.Close()
+	b, err := os.ReadFile(sleep)
+	if err != nil {
 		t.Fatal(err)
 	}
-	start(t, "", "python3", "-c", `import os,time
-fd=os.memfd_create("hidden");os.write(fd,open("/usr/bin/python3","rb").read())
-os.execv("/proc/self/fd/%d"%fd,["k","-c",'import time;print("up",flush=True);time.sleep(600)'])`)
-
-	lib := filepath.Join(dir, "libreplaced.so.1")
-	source, err := filepath.Glob("/lib/x86_64-linux-gnu/libz.so.1*")
-	if err != nil || len(source) == 0 {
-		t.Fatalf("there is no libz to copy: %v", err)
-	}
-	copyTo(t, source[0], lib)
-	start(t, "", "python3", "-c", `import ctypes,time;ctypes.CDLL("`+lib+`");print("up",flush=True);time.sleep(600)`)
-	if err := os.Remove(lib); err != nil {
+	if _, err := f.Write(b); err != nil {
 		t.Fatal(err)
 	}
-	start(t, "", "python3", "-c", `import mmap,time;m=mmap.mmap(-1,4096,prot=7,flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS);print("up",flush=True);time.sleep(600)`)
-	preloaded := "/tmp/libpreloaded.so"
-	copyTo(t, source[0], preloaded)
-	t.Cleanup(func() { _ = os.Remove(preloaded) })
-	start(t, "LD_PRELOAD="+preloaded, "python3", "-c", sleeper)
-	start(t, "", "python3", "-c", `import socket,time;s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW,0);print("up",flush=True);time.sleep(600)`)
+	cmd := exec.Command("/proc/self/fd/3", "600")
+	cmd.ExtraFiles = []*os.File{f}
+	start(t, cmd)
+}
 
-	// a listener in a namespace of its own, whose lists in /proc are covered with empty ones
-	quiet := start(t, "", "unshare", "-n", "python3", "-c", `import socket,time;s=socket.create_server(("",7777));print("up",flush=True);time.sleep(600)`)
-	lists := "/proc/" + strconv.Itoa(quiet.Process.Pid) + "/net"
+// quietListener has a listener in a namespace of its own, whose lists in /proc are covered
+// with empty ones.
+func quietListener(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command("unshare", "-n", "python3", "-c", `import socket,time;s=socket.create_server(("",7777));print("up",flush=True);time.sleep(600)`)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := "/proc/" + strconv.Itoa(start(t, cmd)) + "/net"
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("the listener said nothing: %v", err)
+	}
 	if err := unix.Mount("none", lists, "tmpfs", 0, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +150,99 @@ os.execv("/proc/self/fd/%d"%fd,["k","-c",'import time;print("up",flush=True);tim
 			t.Fatal(err)
 		}
 	}
+}
+
+// ownMemory has this process run code of a library that is removed then, and have memory
+// that is writable and executable.
+func ownMemory(t *testing.T, lib string) {
+	t.Helper()
+	f, err := os.Open(lib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	code, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(lib); err != nil {
+		t.Fatal(err)
+	}
+	both, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = unix.Munmap(code)
+		_ = unix.Munmap(both)
+	})
+}
+
+// probeListing sets a kprobe on a function through which folders are listed.
+func probeListing(t *testing.T) {
+	t.Helper()
+	for _, tracing := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
+		_ = unix.Mount("none", "/sys/kernel/tracing", "tracefs", 0, "")
+		events := tracing + "/kprobe_events"
+		if err := os.WriteFile(events, []byte("p:standin iterate_dir\n"), 0o644); err != nil {
+			continue
+		}
+		if err := os.WriteFile(tracing+"/events/kprobes/standin/enable", []byte("1"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = os.WriteFile(tracing+"/events/kprobes/standin/enable", []byte("0"), 0o644)
+			_ = os.WriteFile(events, []byte("-:standin\n"), 0o644)
+		})
+		return
+	}
+	t.Fatal("no kprobe could be set")
+}
+
+// TestStandIns makes harmless likenesses of what intruders leave, and finds each in one
+// look: that two are compared, TestCleanGuest and the tests of both see to.
+func TestStandIns(t *testing.T) {
+	guest.Require(t)
+	dir := t.TempDir()
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	covered := start(t, exec.Command(sleep, "600"))
+	point := "/proc/" + strconv.Itoa(covered)
+	if err := unix.Mount("none", point, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(point, unix.MNT_DETACH) })
+
+	gone := filepath.Join(dir, "gone")
+	copyTo(t, sleep, gone)
+	start(t, exec.Command(gone, "600"))
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	inMemory(t, sleep)
+
+	source, err := filepath.Glob("/lib/x86_64-linux-gnu/libz.so.1*")
+	if err != nil || len(source) == 0 {
+		t.Fatalf("there is no libz to copy: %v", err)
+	}
+	lib := filepath.Join(dir, "libreplaced.so.1")
+	copyTo(t, source[0], lib)
+	ownMemory(t, lib)
+	preloaded := "/tmp/libpreloaded.so"
+	copyTo(t, source[0], preloaded)
+	t.Cleanup(func() { _ = os.Remove(preloaded) })
+	cmd := exec.Command(sleep, "600")
+	cmd.Env = append(os.Environ(), "LD_PRELOAD="+preloaded)
+	start(t, cmd)
+	packets, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(packets)
+	quietListener(t)
+	hidden := loadHidden(t) // before the folder of the kernel's modules is covered
 	module := loadWithoutFile(t)
 
 	shell := "/tmp/.x"
@@ -189,25 +262,19 @@ os.execv("/proc/self/fd/%d"%fd,["k","-c",'import time;print("up",flush=True);tim
 	}
 	defer prog.Close()
 
-	for _, tracing := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
-		_ = unix.Mount("none", "/sys/kernel/tracing", "tracefs", 0, "")
-		events := tracing + "/kprobe_events"
-		if err := os.WriteFile(events, []byte("p:standin iterate_dir\n"), 0o644); err != nil {
-			continue
-		}
-		if err := os.WriteFile(tracing+"/events/kprobes/standin/enable", []byte("1"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = os.WriteFile(tracing+"/events/kprobes/standin/enable", []byte("0"), 0o644)
-			_ = os.WriteFile(events, []byte("-:standin\n"), 0o644)
-		})
-		break
-	}
+	probeListing(t)
 
-	r := scanNow(t)
+	found, skipped, _, err := once(Checks(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Report{Findings: found, Skipped: skipped}
+	r.log(t)
+	for _, s := range skipped {
+		t.Errorf("%s was not made: %s", s.Check, s.Why)
+	}
 	for check, text := range map[string]string{
-		"covered-process":  fmt.Sprintf("python3[%d]", covered.Process.Pid),
+		"covered-process":  fmt.Sprintf("sleep[%d]", covered),
 		"deleted-program":  gone,
 		"replaced-library": lib,
 		"writable-code":    "1 such areas",
@@ -226,6 +293,9 @@ os.execv("/proc/self/fd/%d"%fd,["k","-c",'import time;print("up",flush=True);tim
 	}
 	if module != "" && !r.found("unpackaged-module", "its file is gone") {
 		t.Errorf("module %s, whose file is gone, is not told", module)
+	}
+	if hidden != "" && !r.found("hidden-module", hidden) {
+		t.Errorf("module %s, which has taken itself out of the list, is not told", hidden)
 	}
 	if !r.found("deleted-program", "memfd:hidden") {
 		t.Error("the program in memory is not told")

@@ -45,7 +45,11 @@ type BPF struct {
 	Programs []Program `json:"programs"`
 	Maps     []Map     `json:"maps"`
 	Notes    `json:"notes,omitempty"`
+	unread   []string
 }
+
+// Unread says of which programs the helpers are not known; nil where they are of all.
+func (b *BPF) Unread() error { return sentences(b.unread) }
 
 // ReadBPF lists programs and maps with who holds them, where they are pinned and
 // where they are attached.
@@ -56,8 +60,9 @@ func ReadBPF() (*BPF, error) {
 		return nil, err
 	}
 	if err := out.nameHelpers(calls); err != nil {
-		out.Notes = append(out.Notes, err.Error())
+		out.unread = append(out.unread, err.Error())
 	}
+	out.Notes = append(out.Notes, out.unread...)
 	if err := out.readMaps(); err != nil {
 		return nil, err
 	}
@@ -72,7 +77,7 @@ func readAttached() (*BPF, error) {
 	if _, err := out.readPrograms(); err != nil {
 		return nil, err
 	}
-	out.Notes = nil // on instructions
+	out.unread = nil // of instructions
 	out.readLinks()
 	out.readDevices()
 	return out, nil
@@ -105,7 +110,7 @@ func (b *BPF) readPrograms() (map[uint32][]int64, error) {
 		b.Programs = append(b.Programs, p)
 	}
 	if hidden > 0 {
-		b.Notes = append(b.Notes, fmt.Sprintf("the kernel does not show the instructions of %d programs, so their helpers are not known", hidden))
+		b.unread = append(b.unread, fmt.Sprintf("the kernel does not show the instructions of %d programs, so their helpers are not known", hidden))
 	}
 	return calls, nil
 }

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Hook is one place where the kernel or a program has been made to call more.
@@ -21,22 +24,30 @@ type Hook struct {
 type Hooks struct {
 	Hooks []Hook `json:"hooks"`
 	Notes `json:"notes,omitempty"`
+	// unread are those of the notes that tell of a failure.
+	unread []string
 }
 
 // ReadHooks reads hooks from tracefs, debugfs and BPF attachments.
 func ReadHooks() (*Hooks, error) {
 	out := &Hooks{Hooks: []Hook{}}
-	if dir := tracefs(); dir == "" {
-		out.Notes = append(out.Notes, "ftrace-enabled functions, probe events and enabled events are not known: tracefs is not mounted or not readable, or the kernel has none (mount -t tracefs none /sys/kernel/tracing, as root)")
+	if dir, closeFS, err := kernelFS("tracefs", tracefs...); err != nil {
+		out.miss("ftrace-enabled functions, probe events and enabled events are not known: " + err.Error())
 	} else {
 		out.readTracing(dir)
+		closeFS()
 	}
-	if text, ok := out.read("/sys/kernel/debug/kprobes/list", "kprobes that no event shows are not known"); ok {
-		out.Hooks = append(out.Hooks, parseKprobes(text)...)
+	if dir, closeFS, err := kernelFS("debugfs", "/sys/kernel/debug"); err != nil {
+		out.miss("kprobes that no event shows are not known: " + err.Error())
+	} else {
+		if text, ok := out.read(dir+"/kprobes/list", "kprobes that no event shows are not known"); ok {
+			out.Hooks = append(out.Hooks, parseKprobes(text)...)
+		}
+		closeFS()
 	}
 	b, err := readAttached()
 	if err != nil {
-		out.Notes = append(out.Notes, "BPF programs are not known: "+err.Error())
+		out.miss("BPF programs are not known: " + err.Error())
 		return out, nil
 	}
 	for _, p := range b.Programs {
@@ -48,26 +59,64 @@ func ReadHooks() (*Hooks, error) {
 	return out, nil
 }
 
-// tracefs finds where it is mounted, or "".
-func tracefs() string {
-	for _, dir := range [...]string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
-		if _, err := os.Stat(dir + "/set_event"); err == nil {
-			return dir
-		}
-	}
-	return ""
+// miss notes what could not be read.
+func (h *Hooks) miss(what string) {
+	h.Notes = append(h.Notes, what)
+	h.unread = append(h.unread, what)
 }
 
-// read gives a file's text, or notes what is missing without it.
+// Unread says which hooks the kernel may have and did not tell; nil where it told all.
+func (h *Hooks) Unread() error { return sentences(h.unread) }
+
+func sentences(list []string) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(list, "; "))
+}
+
+// tracefs are the places where it is mounted.
+var tracefs = []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
+
+// kernelFS finds where a file system of the kernel's own is mounted. One that is not is
+// mounted where nobody sees it, until closeFS is called. With no places it is always so.
+func kernelFS(kind string, places ...string) (dir string, closeFS func(), err error) {
+	magic := map[string]int64{"tracefs": unix.TRACEFS_MAGIC, "debugfs": unix.DEBUGFS_MAGIC}[kind]
+	for _, p := range places {
+		var st unix.Statfs_t
+		if unix.Statfs(p, &st) == nil && st.Type == magic {
+			return p, func() {}, nil
+		}
+	}
+	open, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
+	if errors.Is(err, unix.ENODEV) {
+		return "", nil, errors.New("this kernel has no " + kind)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("%s is not mounted, and cannot be: %w (it needs root)", kind, err)
+	}
+	defer unix.Close(open)
+	mount := -1
+	if err = unix.FsconfigCreate(open); err == nil {
+		mount, err = unix.Fsmount(open, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("%s is not mounted, and cannot be: %w", kind, err)
+	}
+	return fmt.Sprintf("/proc/self/fd/%d", mount), func() { unix.Close(mount) }, nil
+}
+
+// read gives a file's text, or notes what is missing without it. A kernel without the
+// file has nothing that it would tell.
 func (h *Hooks) read(path, without string) (string, bool) {
 	b, err := os.ReadFile(path)
 	switch {
 	case err == nil:
 		return string(b), true
 	case errors.Is(err, fs.ErrNotExist):
-		h.Notes = append(h.Notes, without+": there is no "+path)
+		h.Notes = append(h.Notes, without+": this kernel has no file "+filepath.Base(path)+" for them")
 	default:
-		h.Notes = append(h.Notes, without+": "+err.Error())
+		h.miss(without + ": " + err.Error())
 	}
 	return "", false
 }

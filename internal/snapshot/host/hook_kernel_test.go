@@ -13,14 +13,11 @@ import (
 
 func TestHooks(t *testing.T) {
 	guest.Require(t) // sets a probe in the kernel
-	dir := tracefs()
-	if dir == "" {
-		if err := unix.Mount("none", "/sys/kernel/tracing", "tracefs", 0, ""); err != nil {
-			t.Fatalf("mounting tracefs: %v", err)
-		}
-		defer unix.Unmount("/sys/kernel/tracing", 0)
-		dir = tracefs()
+	dir, closeFS, err := kernelFS("tracefs", tracefs...)
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer closeFS()
 	write := func(name, text string) {
 		f, err := os.OpenFile(dir+"/"+name, os.O_WRONLY|os.O_APPEND, 0)
 		if err != nil {
@@ -35,22 +32,30 @@ func TestHooks(t *testing.T) {
 	defer write("kprobe_events", "-:bearcat/chdir\n")
 	write("events/bearcat/chdir/enable", "1")
 	defer write("events/bearcat/chdir/enable", "0")
-	got, err := ReadHooks()
-	if err != nil {
-		t.Fatal(err)
-	}
-	has := func(kind, place string, enabled bool) bool {
-		return slices.ContainsFunc(got.Hooks, func(h Hook) bool {
-			return h.Kind == kind && h.Place == place && h.Enabled == enabled
-		})
-	}
-	if !has("kprobe event", "vfs_statx", true) || !has("event", "bearcat:chdir", true) {
-		t.Errorf("hooks %+v, notes %q, want the probe on vfs_statx and its event", got.Hooks, got.Notes)
-	}
-	if _, err := os.Stat("/sys/kernel/debug/kprobes/list"); err == nil && !slices.ContainsFunc(got.Hooks, func(h Hook) bool {
-		return h.Kind == "kprobe" && strings.HasPrefix(h.Place, "vfs_statx+")
-	}) {
-		t.Errorf("hooks %+v, want the kprobe of debugfs", got.Hooks)
+	for _, covered := range []bool{false, true} {
+		if covered { // with folders in which nothing is
+			for _, place := range []string{"/sys/kernel/tracing", "/sys/kernel/debug"} {
+				if err := unix.Mount("none", place, "tmpfs", 0, ""); err != nil {
+					t.Fatal(err)
+				}
+				defer unix.Unmount(place, unix.MNT_DETACH)
+			}
+		}
+		got, err := ReadHooks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := got.Unread(); err != nil {
+			t.Errorf("covered %v: not all was read: %v", covered, err)
+		}
+		has := func(kind, place string, enabled bool) bool {
+			return slices.ContainsFunc(got.Hooks, func(h Hook) bool {
+				return h.Kind == kind && strings.HasPrefix(h.Place, place) && h.Enabled == enabled
+			})
+		}
+		if !has("kprobe event", "vfs_statx", true) || !has("event", "bearcat:chdir", true) || !has("kprobe", "vfs_statx+", true) {
+			t.Errorf("covered %v: hooks %+v, notes %q, want the probe on vfs_statx, its kprobe and its event", covered, got.Hooks, got.Notes)
+		}
 	}
 }
 

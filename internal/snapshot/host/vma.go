@@ -2,6 +2,7 @@ package host
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,6 +58,8 @@ type Memory struct {
 	Segments []Segment `json:"segments"`
 	VMAs     []VMA     `json:"vmas"`
 	Notes    `json:"notes,omitempty"`
+
+	dir string // of the process, in /proc
 }
 
 // kinds is the order in which segments are told.
@@ -64,9 +67,20 @@ func kinds() []string {
 	return []string{"text", "data", "heap", "stack", "lib", "file", "anon", "shared", "kernel"}
 }
 
-// ReadMemory describes the memory of a process, from /proc/PID/smaps.
+// ReadMemory describes the memory of a process: its areas from the kernel's own list of
+// them where it can be had, and what they take from /proc/PID/smaps. /proc is read where
+// nothing is mounted over its folders.
 func ReadMemory(pid int) (*Memory, error) {
-	f, err := os.Open(procPath(pid, "smaps"))
+	proc, closeFS, err := kernelFS("proc")
+	if err != nil {
+		proc, closeFS = "/proc", func() {}
+	}
+	defer closeFS()
+	out := &Memory{PID: pid, VMAs: []VMA{}, Segments: []Segment{}, dir: proc + "/" + decimal(pid) + "/"}
+	if err != nil {
+		out.Notes = append(out.Notes, "/proc is read as it is mounted, which may be over the folder of this process: "+err.Error())
+	}
+	f, err := os.Open(out.dir + "smaps")
 	if err != nil {
 		if gone(err) {
 			return nil, fmt.Errorf("there is no process %d", pid)
@@ -74,8 +88,8 @@ func ReadMemory(pid int) (*Memory, error) {
 		return nil, fmt.Errorf("opening the memory map of process %d: %w", pid, err)
 	}
 	defer f.Close() //nolint:errcheck // only read
-	out := &Memory{PID: pid, Name: comm(pid), VMAs: []VMA{}, Segments: []Segment{}}
-	exe, err := os.Readlink(procPath(pid, "exe"))
+	out.Name = line(out.dir + "comm")
+	exe, err := os.Readlink(out.dir + "exe")
 	if err == nil {
 		out.Exe = strings.TrimSuffix(exe, " (deleted)")
 	}
@@ -85,16 +99,44 @@ func ReadMemory(pid int) (*Memory, error) {
 		}
 		return nil, fmt.Errorf("reading the memory map of process %d: %w", pid, err)
 	}
+	out.fromKernel()
 	out.findReplaced()
 	out.sum()
-	switch {
-	case len(out.VMAs) == 0 && out.Exe == "":
+	if len(out.VMAs) == 0 && out.Exe == "" {
 		out.Notes = append(out.Notes, "a process without memory of its own: a thread of the kernel, or one that has ended")
-	case len(out.VMAs) > 0:
-		out.Notes = append(out.Notes, "areas are read one after the other while the process runs: one that changes meanwhile may be missing or told twice")
 	}
 	return out, nil
 }
+
+// fromKernel puts the kernel's own list of areas in place of what smaps has, and says
+// which it is.
+func (m *Memory) fromKernel() {
+	if len(m.VMAs) == 0 {
+		return
+	}
+	const races = "; areas are read one after the other while the process runs: one that changes meanwhile may be missing or told twice"
+	list, err := []VMA(nil), errors.New("this is a pid namespace, whose pids it does not know")
+	if inInitialPidNS() {
+		list, err = kernelAreas(m.PID)
+	}
+	if err == nil && len(list) == 0 {
+		err = errors.New("it has none of this process")
+	}
+	if err != nil {
+		m.Notes = append(m.Notes, "areas are those of /proc/PID/smaps, not of the kernel's own list: "+err.Error()+races)
+		return
+	}
+	without := join(list, m.VMAs, m.Exe)
+	m.VMAs = list
+	m.Notes = append(m.Notes, "areas are from the kernel's own list (task_vma), what they take is from /proc/PID/smaps"+races)
+	if without > 0 {
+		m.Notes = append(m.Notes, fmt.Sprintf("%d areas are not in /proc/PID/smaps: they are new, or somebody hides them, and what they take is not known", without))
+	}
+}
+
+// inInitialPidNS reports whether this process sees the pids that the kernel goes by, to
+// which it gives this number.
+func inInitialPidNS() bool { return linkInode("/proc/self/ns/pid") == 0xeffffffc }
 
 // maxAreasLen bounds what is read of one process's memory map.
 const maxAreasLen = 8 << 20
@@ -175,6 +217,13 @@ func parseArea(text string) (VMA, bool) {
 		_, rest, _ = strings.Cut(strings.TrimLeft(rest, " "), " ")
 	}
 	v.Path = lineBreaks(strings.TrimLeft(rest, " "))
+	v.judge()
+	return v, true
+}
+
+// judge tells a file's name from what the kernel says of it, and marks code that may be
+// written or is of no file.
+func (v *VMA) judge() {
 	// the kernel says so of all that never had a name in a folder
 	inMemory := strings.HasPrefix(v.Path, "/memfd:") || strings.HasPrefix(v.Path, "/dev/zero") || strings.HasPrefix(v.Path, "/SYSV")
 	if v.Inode != 0 {
@@ -185,7 +234,6 @@ func parseArea(text string) (VMA, bool) {
 	kernels := strings.HasPrefix(v.Path, "[v")
 	v.WX = strings.HasPrefix(v.Rights[1:], "wx")
 	v.AnonExec = v.Rights[2] == 'x' && (v.Inode == 0 || inMemory) && !kernels
-	return v, true
 }
 
 // lineBreaks takes back the \012 that the kernel writes for a line break in a name.
@@ -227,7 +275,7 @@ func (m *Memory) findReplaced() {
 		}
 		replaced, ok := known[v.Path]
 		if !ok {
-			mapped, err := os.Stat(procPath(m.PID, fmt.Sprintf("map_files/%x-%x", v.Start, v.End)))
+			mapped, err := os.Stat(m.dir + fmt.Sprintf("map_files/%x-%x", v.Start, v.End))
 			if err != nil {
 				if !gone(err) && !asked {
 					asked = true
@@ -235,7 +283,7 @@ func (m *Memory) findReplaced() {
 				}
 				continue
 			}
-			now, err := os.Stat(procPath(m.PID, "root") + v.Path)
+			now, err := os.Stat(m.dir + "root" + v.Path)
 			replaced = err == nil && !os.SameFile(mapped, now)
 			known[v.Path] = replaced
 		}

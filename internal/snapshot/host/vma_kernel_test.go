@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bearcat-hids/bearcat/test/kernel/guest"
@@ -79,8 +80,10 @@ print("up",flush=True);time.sleep(600)`, replaced, removed)
 	has("the touched memory", func(v *VMA) bool {
 		return v.Kind == "anon" && v.Size >= 8<<20 && v.RSS >= 8<<20 && v.Dirty+v.Swap >= 8<<20
 	})
-	if guest.Name() != "" { // a mount, only where it is nobody else's
+	checkLines(t, m)
+	if guest.Name() != "" { // mounts, only where they are nobody else's
 		covered(t, m)
+		hiddenFolder(t, m)
 	}
 	var size uint64
 	for _, s := range m.Segments {
@@ -122,5 +125,45 @@ func covered(t *testing.T, m *Memory) {
 	}
 	if !slices.ContainsFunc(again.VMAs, func(v VMA) bool { return v.Path == path && v.Replaced }) {
 		t.Errorf("no area of %s is said to be replaced while another file is mounted over it", path)
+	}
+}
+
+// checkLines compares the areas with the lines of /proc/PID/maps. The kernel's own page at
+// the end is in no list of areas.
+func checkLines(t *testing.T, m *Memory) {
+	t.Helper()
+	want, err := ReadAreas(m.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = slices.DeleteFunc(want, func(v VMA) bool { return v.Path == "[vsyscall]" })
+	got := slices.DeleteFunc(slices.Clone(m.VMAs), func(v VMA) bool { return v.Path == "[vsyscall]" })
+	if len(got) != len(want) {
+		t.Fatalf("there are %d areas, and %d lines in /proc/PID/maps", len(got), len(want))
+	}
+	for i := range want {
+		g, w := &got[i], &want[i]
+		if g.Start != w.Start || g.End != w.End || g.Rights != w.Rights || g.Offset != w.Offset || g.Inode != w.Inode || g.Path != w.Path || g.Deleted != w.Deleted || g.WX != w.WX || g.AnonExec != w.AnonExec {
+			t.Errorf("area %+v, want %+v", g, w)
+		}
+	}
+	own := slices.ContainsFunc(m.Notes, func(n string) bool { return strings.Contains(n, "kernel's own list (task_vma)") })
+	if old := guest.Name() == "5.10"; own == old {
+		t.Errorf("areas are from the kernel's own list: %v; notes %q", own, m.Notes)
+	}
+}
+
+// hiddenFolder covers the process's folder in /proc, which is to change nothing.
+func hiddenFolder(t *testing.T, m *Memory) {
+	t.Helper()
+	if err := unix.Mount("none", procPath(m.PID, ""), "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	again, err := ReadMemory(m.PID)
+	if umount := unix.Unmount(procPath(m.PID, ""), unix.MNT_DETACH); umount != nil || err != nil {
+		t.Fatal(umount, err)
+	}
+	if len(again.VMAs) != len(m.VMAs) || again.Name != m.Name || len(again.Segments) != len(m.Segments) {
+		t.Errorf("behind a covered folder there are %d areas of %s, and %d of %s before", len(again.VMAs), again.Name, len(m.VMAs), m.Name)
 	}
 }
