@@ -122,7 +122,7 @@ func (s *fwSet) add(name, floor string, p *ebpf.Program, packet []byte) {
 
 // firewall loads one more firewall, with a policy.
 func (s *fwSet) firewall(p *firewall.Policy) (*xdp.Firewall, error) {
-	f, err := xdp.Load("")
+	f, err := xdp.Load()
 	if err != nil {
 		return nil, err
 	}
