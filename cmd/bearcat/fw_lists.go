@@ -170,6 +170,10 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 				if err != nil {
 					return err
 				}
+				causes, err := host.State{Dir: p.state}.Causes()
+				if err != nil {
+					return err
+				}
 				all := map[string][]commented{}
 				var names []string
 				for _, read := range of {
@@ -180,7 +184,11 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 					names = append(names, name)
 					all[name] = []commented{}
 					for _, e := range l {
-						all[name] = append(all[name], commented{e, comments[name+" "+e.Prefix.String()]})
+						c := commented{Entry: e, Comment: comments[name+" "+e.Prefix.String()]}
+						if name == string(host.BanList) {
+							c.Alert = causes[e.Prefix]
+						}
+						all[name] = append(all[name], c)
 					}
 				}
 				return p.print(cmd, all, func(w *tabwriter.Writer) {
@@ -209,7 +217,8 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 // commented is an entry with what was said when it was added.
 type commented struct {
 	xdp.Entry
-	Comment string `json:"comment,omitempty"`
+	Comment string      `json:"comment,omitempty"`
+	Alert   *host.Cause `json:"alert,omitempty"`
 }
 
 func ordinal(n uint32) string {

@@ -84,16 +84,6 @@ func lineFields() []Field {
 		{"creds", "object", "creds", true, "The process has become root without a way to."},
 		{"creds.seen", "text", "creds", false, "Type of the event at which it was noticed."},
 		{"creds.old", "object", "creds", false, "Credentials before, as in `process`."},
-		{"firewall", "object", "firewall", true, "What the firewall did."},
-		{"firewall.kind", "text", "firewall", false, "ban, flood or scan."},
-		{"firewall.rule", "text", "firewall", true, "The rule or guard that banned, that drops most of a flood, or the last try of a scan."},
-		{"firewall.source", "text", "firewall", true, "Address or prefix that was banned, or that scans."},
-		{"firewall.for_ns", "integer", "firewall", true, "How long the ban lasts, in nanoseconds."},
-		{"firewall.strikes", "integer", "firewall", true, "How many bans of the source went before, one after the other."},
-		{"firewall.reason", "text", "firewall", true, "For which reason most of a flood, or the last try of a scan, is dropped; refused where no socket waited."},
-		{"firewall.rate", "integer", "firewall", true, "Packets a second that are dropped in a flood, for all reasons."},
-		{"firewall.ports", "integer", "firewall", true, "Ports that a scan tried, at least."},
-		{"firewall.addresses", "integer", "firewall", true, "Addresses that a scan tried, at least."},
 		{"limit", "object", "limit", true, "A step by which the agent keeps to its processor time."},
 		{"limit.level", "integer", "limit", false, "How far it has gone: 0 where nothing is left out."},
 		{"limit.left_out", "text", "limit", false, "What is not collected."},
@@ -107,6 +97,7 @@ func lineFields() []Field {
 		{"gap.from", "integer", "gap", false, "Number of the first one."},
 		{"gap.to", "integer", "gap", false, "Number of the last one."},
 	}
+	out = append(out, firewallFields()...)
 	for _, old := range [][2]string{{"exec.old_cred.", "exec"}, {"creds.old.", "creds"}} {
 		for _, f := range credFields(old[0]) {
 			f.In = old[1]
@@ -114,6 +105,21 @@ func lineFields() []Field {
 		}
 	}
 	return out
+}
+
+func firewallFields() []Field {
+	return []Field{
+		{"firewall", "object", "firewall", true, "What the firewall did."},
+		{"firewall.kind", "text", "firewall", false, "ban, flood or scan."},
+		{"firewall.rule", "text", "firewall", true, "The rule or guard that banned, that drops most of a flood, or the last try of a scan."},
+		{"firewall.source", "text", "firewall", true, "Address or prefix that was banned, or that scans."},
+		{"firewall.for_ns", "integer", "firewall", true, "How long the ban lasts, in nanoseconds."},
+		{"firewall.strikes", "integer", "firewall", true, "How many bans of the source went before, one after the other."},
+		{"firewall.reason", "text", "firewall", true, "For which reason most of a flood, or the last try of a scan, is dropped; refused where no socket waited."},
+		{"firewall.rate", "integer", "firewall", true, "Packets a second that are dropped in a flood, for all reasons."},
+		{"firewall.ports", "integer", "firewall", true, "Ports that a scan tried, at least."},
+		{"firewall.addresses", "integer", "firewall", true, "Addresses that a scan tried, at least."},
+	}
 }
 
 func processFields(at string) []Field {

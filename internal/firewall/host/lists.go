@@ -96,7 +96,26 @@ func (s State) Comments() (map[string]string, error) {
 	}
 	out := map[string]string{}
 	for _, c := range l {
-		out[string(c.List)+" "+c.Prefix.String()] = c.Comment
+		said := c.Comment
+		if c.Alert != nil {
+			said = c.Alert.String()
+		}
+		out[string(c.List)+" "+c.Prefix.String()] = said
+	}
+	return out, nil
+}
+
+// Causes gives the alerts that bans go back to, by prefix.
+func (s State) Causes() (map[netip.Prefix]*Cause, error) {
+	l, _, err := s.Lists()
+	if err != nil {
+		return nil, err
+	}
+	out := map[netip.Prefix]*Cause{}
+	for _, c := range l {
+		if c.List == BanList && c.Alert != nil {
+			out[c.Prefix] = c.Alert
+		}
 	}
 	return out, nil
 }

@@ -88,6 +88,17 @@ func TestRestore(t *testing.T) {
 	if err != nil || c["block 198.51.100.0/24"] != "scanners" || len(c) != 4 {
 		t.Errorf("comments %v, %v", c, err)
 	}
+	cause := &Cause{ID: "3f2a", Rule: "Call home", Process: "nc[8]", Chain: "nc[8] < sshd[7]"}
+	if err := s.Note(Change{List: BanList, Prefix: p("203.0.113.9/32"), Until: soon, Alert: cause}); err != nil {
+		t.Fatal(err)
+	}
+	causes, err := s.Causes()
+	if err != nil || len(causes) != 1 || *causes[p("203.0.113.9/32")] != *cause {
+		t.Errorf("causes %v, %v", causes, err)
+	}
+	if c, _ := s.Comments(); c["ban 203.0.113.9/32"] != "alert 3f2a, Call home: nc[8] < sshd[7]" {
+		t.Errorf("comments %v", c)
+	}
 	if _, err := Device("no/such"); err == nil {
 		t.Error("a device that is not there has an index")
 	}
