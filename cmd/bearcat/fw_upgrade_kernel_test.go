@@ -45,7 +45,7 @@ func TestFirewallReplaced(t *testing.T) {
 	}
 	n.fw("attach", "fws", "--mode", "native", "--egress")
 	n.fw("add", "198.51.100.0/24", "203.0.113.1", "--comment", "scanners")
-	n.fw("ban", "203.0.113.4", "--for", "100h")
+	n.fw("ban", "203.0.113.4", "--for", "99h30m")
 	n.fw("allow", "192.0.2.10")
 	// both policies say the same of ports 9001 and 9003, each in its own way
 	policies := []string{

@@ -79,6 +79,19 @@ func leaves(t *testing.T, port int) bool {
 	return err == nil
 }
 
+// released waits until nothing keeps the datagram: the kernel lets go of what is no longer
+// pinned a moment later.
+func released(t *testing.T) bool {
+	t.Helper()
+	end := time.Now().Add(time.Minute)
+	for !leaves(t, 7001) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
 // filters counts those of tc.
 func filters(t *testing.T, index int) int {
 	t.Helper()
@@ -199,17 +212,14 @@ func TestEgress(t *testing.T) {
 		if next.DetachEgress("lo") == nil {
 			t.Errorf("%s: it was detached twice", want)
 		}
-		if !leaves(t, 7001) || filters(t, lo.Index) != 1 || programs() != 1 {
+		if !released(t) || filters(t, lo.Index) != 1 || programs() != 1 {
 			t.Errorf("%s: after it was detached, %d filters and %d programs are left", want, filters(t, lo.Index), programs())
 		}
 		// and all at once
 		_, err = next.AttachEgress("lo")
 		must(err)
 		must(Panic(dir))
-		// the kernel lets go of what is no longer pinned a moment later
-		for end := time.Now().Add(time.Minute); !leaves(t, 7001) && time.Now().Before(end); {
-		}
-		if !leaves(t, 7001) || filters(t, lo.Index) != 1 || programs() != 1 {
+		if !released(t) || filters(t, lo.Index) != 1 || programs() != 1 {
 			t.Errorf("%s: panic left %d filters and %d programs", want, filters(t, lo.Index), programs())
 		}
 	}
