@@ -35,6 +35,7 @@ func parse(t *testing.T, text string) *firewall.Policy {
 const policyText = `
 default: drop
 rules:
+  - {name: leaving, direction: out, action: drop}
   - {name: others, match: {src: 203.0.113.0/24}, action: drop}
   - {name: tried, action: drop, monitor: true}
   - {name: web, match: {protocol: tcp, dport: 80}, action: pass}
@@ -82,9 +83,9 @@ var telnet = []byte{
 
 func TestRecord(t *testing.T) {
 	name := func(n uint32) string { return "dev" + strconv.Itoa(int(n)) }
-	x := Record(&xdp.Logged{Rule: "no-telnet", Reason: firewall.ByRule, Device: 3, Length: 54, Frame: telnet, Unsaid: 7}, name)
+	x := Record(&xdp.Logged{Rule: "no-telnet", Reason: firewall.ByRule, Device: 3, Out: true, Length: 54, Frame: telnet, Unsaid: 7}, name)
 	if x.What != "drop" || x.Device != "dev3" || x.Source != "203.0.113.9:50122" || x.Destination != "192.0.2.1:23" || x.Protocol != 6 ||
-		x.Why() != "dropped by rule no-telnet" || x.Unsaid != 7 {
+		x.Why() != "dropped by rule no-telnet" || x.Unsaid != 7 || !x.Out {
 		t.Errorf("%+v: %s", x, x.Why())
 	}
 	x = Record(&xdp.Logged{Reason: firewall.ByBan, Frame: telnet[:20]}, name)
@@ -110,5 +111,9 @@ func TestJudge(t *testing.T) {
 	j = NewJudge(parse(t, "default: drop\nrules: [{name: in, match: {established: true}, action: pass}]"), 1, true, false)
 	if _ = j.Frame(telnet); j.Frames[0].Verdict != "pass" {
 		t.Errorf("an expected frame: %+v", j.Frames)
+	}
+	j = NewJudge(parse(t, "default: drop\nrules: [{name: no-telnet, direction: out, match: {dport: 23}, action: drop}]"), 1, false, true)
+	if _ = j.Frame(telnet); j.Frames[0].Rule != "no-telnet" {
+		t.Errorf("a frame that goes out: %+v", j.Frames)
 	}
 }

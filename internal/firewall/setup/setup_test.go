@@ -75,6 +75,23 @@ func TestWhatIsSaid(t *testing.T) {
 	}
 }
 
+// TestPlaces reads policies that name a country, whose database is not there.
+func TestPlaces(t *testing.T) {
+	h := &Host{State: t.TempDir(), Pins: t.TempDir() + "/none", Kill: t.TempDir() + "/none"}
+	text := []byte("databases: [/nowhere/country.mmdb]\nrules: [{name: a, match: {country: DE}, action: drop}]")
+	if err := h.state().Save(text); err != nil {
+		t.Fatal(err)
+	}
+	_, inUse := h.InUse()
+	_, apply := h.Apply("x.yaml", text, nil)
+	putBack := h.putBack(nil, &xdp.Carried{})
+	for what, err := range map[string]error{"in use": inUse, "apply": apply, "put back": putBack} {
+		if err == nil || !strings.Contains(err.Error(), "reading the database /nowhere/country.mmdb") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	h := &Host{State: t.TempDir(), Pins: t.TempDir() + "/none", Kill: t.TempDir()}
 	if _, err := h.Load(true); err == nil || !strings.Contains(err.Error(), "stays off") {
