@@ -146,7 +146,6 @@ func askAlert(socket, id string) (*alerts.Kept, error) {
 	return k, status.Ask(socket, "alert", agent.AlertArgs{ID: id}, k)
 }
 
-// alertText is an alert for people.
 // trailText lists the matches that a counting rule's alert is about; "" for another.
 func trailText(line json.RawMessage) string {
 	var a struct {
@@ -172,6 +171,24 @@ func trailText(line json.RawMessage) string {
 	return b.String()
 }
 
+// banText says of a ban whether it holds, and where to go on.
+func banText(b *alerts.Ban) string {
+	s := b.Source
+	if b.By != "" {
+		s += " by " + b.By
+	}
+	switch b.State {
+	case "holds":
+		return s + " holds for " + b.Left.Round(time.Second).String() + " more: bearcat fw bans shows it, bearcat fw unban " + b.Source + " ends it"
+	case "over":
+		return s + " is over since " + b.Until.Local().Format("2006-01-02 15:04:05")
+	case "ended early":
+		return s + " does not hold any more: it was ended before its time, " + b.Until.Local().Format("2006-01-02 15:04:05")
+	}
+	return s + " until " + b.Until.Local().Format("2006-01-02 15:04:05") + "; whether it holds is not known: " + b.State
+}
+
+// alertText is an alert for people.
 func alertText(k *alerts.Kept) string {
 	var b strings.Builder
 	line := func(name, value string) {
@@ -188,6 +205,9 @@ func alertText(k *alerts.Kept) string {
 	line("next", k.Next)
 	for _, r := range k.Responses {
 		line("response", r)
+	}
+	for i := range k.Bans {
+		line("ban", banText(&k.Bans[i]))
 	}
 	if k.Repeats > 0 {
 		fmt.Fprintf(&b, "%-9s %d more like it were not written\n", "repeats", k.Repeats)

@@ -3,15 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"text/tabwriter"
-	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
-	"github.com/bearcat-hids/bearcat/internal/firewall/geo"
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
+	"github.com/bearcat-hids/bearcat/internal/firewall/setup"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
@@ -53,6 +50,17 @@ bearcat fw panic takes all of it away at once.`,
 	return cmd
 }
 
+// host is this host's firewall for this build, which says on standard error what is not
+// as it was.
+func (p *fwPlaces) host(cmd *cobra.Command) *setup.Host {
+	return &setup.Host{Pins: p.pins, State: p.state, Kill: p.kill, Build: version, Say: func(text string) {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "bearcat: %s\n", termtext.String(text))
+	}}
+}
+
+// inUse reads the policy in use.
+func (p *fwPlaces) inUse() (*firewall.Policy, error) { return (&setup.Host{State: p.state}).InUse() }
+
 // open opens the firewall for the time of f.
 func (p *fwPlaces) open(f func(*xdp.Firewall) error) error {
 	fw, err := xdp.Open(p.pins)
@@ -79,79 +87,26 @@ func (p *fwPlaces) print(cmd *cobra.Command, v any, text func(w *tabwriter.Write
 	return w.Flush()
 }
 
-// protect puts what must stay reachable on the allow list.
-func protect(fw *xdp.Firewall) ([]host.Protected, error) {
-	found, err := host.Find("/")
-	if err != nil {
-		return nil, err
-	}
-	for _, x := range found {
-		if p, err := firewall.Prefix(x.Addr.String()); !x.Own && err == nil {
-			if err := fw.Allow(p); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return found, nil
-}
-
-func device(name string) (uint32, error) {
-	d, err := net.InterfaceByName(name)
-	if err != nil {
-		return 0, fmt.Errorf("there is none: ip link lists them")
-	}
-	return uint32(d.Index), nil
-}
-
-// onHost is what policies ask of this host.
-func onHost() firewall.Host { return firewall.Host{Device: device, Places: places} }
-
-func places(files []string) (firewall.Networks, error) { return geo.Open(files) }
-
 func fwAttach(p *fwPlaces) *cobra.Command {
 	var mode string
 	var bare, egress bool
 	cmd := &cobra.Command{
 		Use: "attach DEV...", Short: "put the firewall in front of devices",
-		Long: `Loads the firewall, or replaces the program of an older bearcat without missing
-a packet, and attaches it. The policy and the lists that were in use before the
-host restarted are put back first; fw unit prints a service that does so. A
-program of someone else at the device is named and left alone. With --egress
-what goes out is judged too, by the rules with direction: out; before Linux 6.6,
-which lacks tcx, by a clsact filter.`,
+		Long: `Loads the firewall and attaches it. The policy and the lists that were in use
+before the host restarted are put back first; fw unit prints a service that does
+so. The firewall of another build of bearcat is replaced without missing a
+packet: lists, bans, counters and the policy go on, and what cannot be kept is
+said. A program of someone else at the device is named and left alone. With
+--egress what goes out is judged too, by the rules with direction: out; before
+Linux 6.6, which lacks tcx, by a clsact filter.`,
 		Example: "  bearcat fw attach eth0\n  bearcat fw attach eth0 eth1 --mode native\n  bearcat fw attach eth0 --egress",
 		Args:    usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := host.CheckKillSwitch(p.kill); err != nil {
-				return err
-			}
-			fresh := !xdp.Loaded(p.pins)
-			fw, err := xdp.Load(p.pins)
+			fw, err := p.host(cmd).Load(bare)
 			if err != nil {
 				return err
 			}
 			defer fw.Close() //nolint:errcheck // what is pinned stays
-			if !bare {
-				if _, err := protect(fw); err != nil {
-					return err
-				}
-			}
-			if fresh {
-				text, err := host.State{Dir: p.state}.Policy()
-				if err != nil {
-					return err
-				}
-				policy, err := firewall.Parse(p.state+"/policy.yaml", text, onHost())
-				if err != nil {
-					return err
-				}
-				if err := fw.Apply(policy); err != nil {
-					return err
-				}
-				if err := p.restore(cmd, fw); err != nil {
-					return err
-				}
-			}
 			var done []xdp.Attachment
 			for _, dev := range args {
 				a, err := fw.Attach(dev, xdp.Mode(mode))
@@ -184,43 +139,6 @@ func modes(a *xdp.Attachment) string {
 		return string(a.Mode)
 	}
 	return fmt.Sprintf("%s, egress by %s", a.Mode, a.Egress)
-}
-
-// restore puts back the lists of before the host restarted.
-func (p *fwPlaces) restore(cmd *cobra.Command, fw *xdp.Firewall) error {
-	state := host.State{Dir: p.state}
-	entries, bad, err := state.Lists()
-	if err != nil {
-		return err
-	}
-	if bad > 0 {
-		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "bearcat: %d lines of the journal of lists in %s cannot be read and are left out\n", bad, p.state)
-	}
-	var ever []netip.Prefix
-	for _, e := range entries {
-		left := time.Duration(0)
-		if !e.Until.IsZero() {
-			left = time.Until(e.Until)
-		} else if e.List == host.BlockList {
-			ever = append(ever, e.Prefix)
-			continue
-		}
-		switch e.List {
-		case host.AllowList:
-			err = fw.Allow(e.Prefix)
-		case host.BlockList:
-			err = fw.Block(e.Prefix, left)
-		case host.BanList:
-			err = fw.Ban(e.Prefix, left)
-		}
-		if err != nil {
-			return fmt.Errorf("restoring the lists: %w", err)
-		}
-	}
-	if _, err := fw.BlockAll(ever); err != nil {
-		return fmt.Errorf("restoring the lists: %w", err)
-	}
-	return state.Compact(entries)
 }
 
 func fwDetach(p *fwPlaces) *cobra.Command {
@@ -285,6 +203,9 @@ func fwStatus(p *fwPlaces) *cobra.Command {
 					_, _ = fmt.Fprintf(w, "default\t%s\t\n", s.Default)
 					_, _ = fmt.Fprintf(w, "default of what goes out\t%s\t\n", s.DefaultOut)
 					_, _ = fmt.Fprintf(w, "monitor\t%v\t\n", s.Monitor)
+					if s.Build != "" {
+						_, _ = fmt.Fprintf(w, "loaded by\tbearcat %s\t\n", termtext.String(s.Build))
+					}
 					_, _ = fmt.Fprintf(w, "waits to be confirmed\t%v\t\n", out.Pending)
 					_, _ = fmt.Fprintf(w, "kill switch\t%v\t\n", out.KillSwitch)
 				})

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bearcat-hids/bearcat/internal/firewall/explain"
+	"github.com/bearcat-hids/bearcat/internal/firewall/xdp/xdptest"
 	"golang.org/x/sys/unix"
 )
 
@@ -83,10 +85,13 @@ func TestFwGuard(t *testing.T) {
 	if made := n.attempts("10.77.0.3", "10.77.0.1:2222", 1, 0); made != 1 {
 		t.Error("the slow client was shut out")
 	}
-	// restarting and replacing the program keeps the ban
+	// replacing the program of a build with other rules keeps the ban and who made it
+	if err := xdptest.Age(n.flags[1], "0.9", "rules"); err != nil {
+		t.Fatal(err)
+	}
 	n.fw("attach", "fws", "--mode", "generic", "--no-protection")
-	if n.bansOf()["10.77.0.2/32"] == nil {
-		t.Error("replacing the program lost the ban")
+	if b := n.bansOf()["10.77.0.2/32"]; b == nil || b["by"] != "logins connections" {
+		t.Errorf("replacing the program left of the ban %v", b)
 	}
 	// bans that end soon, to see the next one grow; slow machines need some time
 	n.fw("unban", "10.77.0.2")
@@ -187,9 +192,9 @@ func TestFwLog(t *testing.T) {
 	}
 	n.attempts("10.77.0.2", "10.77.0.1:23", 1, 0)
 	n.attempts("10.77.0.2", "10.77.0.1:2222", 9, 0)
-	lines := []fwLogged{}
+	lines := []explain.Logged{}
 	for s := bufio.NewScanner(out); s.Scan(); {
-		var l fwLogged
+		var l explain.Logged
 		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
 			t.Fatalf("%s: %v", s.Bytes(), err)
 		}

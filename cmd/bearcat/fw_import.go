@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"text/tabwriter"
 	"time"
 
@@ -118,15 +117,7 @@ func (p *fwPlaces) importFeed(cmd *cobra.Command, text, comment string) error {
 		return err
 	}
 	return p.open(func(fw *xdp.Firewall) error {
-		var kept []string
-		var taken []netip.Prefix
-		for _, x := range prefixes {
-			if hit := host.Covered(protected, x); len(hit) > 0 {
-				kept = append(kept, fmt.Sprintf("%s left out: it holds %s, %s", x, hit[0].Addr, hit[0].Why))
-				continue
-			}
-			taken = append(taken, x)
-		}
+		taken, kept := host.Sift(protected, prefixes)
 		n, err := fw.BlockAll(taken)
 		var done []host.Change
 		for _, x := range taken[:n] {

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
+	"github.com/bearcat-hids/bearcat/internal/firewall/explain"
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -76,10 +76,7 @@ func careful(x netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	if hit := host.Covered(l, x); len(hit) > 0 {
-		return fmt.Errorf("%s holds %s, %s: --override does it all the same", x, hit[0].Addr, hit[0].Why)
-	}
-	return nil
+	return host.Refuse(l, x)
 }
 
 func fwAdd(p *fwPlaces) *cobra.Command {
@@ -169,7 +166,11 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 		Use: use, Short: short, Example: "  bearcat fw " + use + " --json", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.open(func(fw *xdp.Firewall) error {
-				comments, err := p.comments()
+				comments, err := host.State{Dir: p.state}.Comments()
+				if err != nil {
+					return err
+				}
+				causes, err := host.State{Dir: p.state}.Causes()
 				if err != nil {
 					return err
 				}
@@ -183,7 +184,11 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 					names = append(names, name)
 					all[name] = []commented{}
 					for _, e := range l {
-						all[name] = append(all[name], commented{e, comments[name+" "+e.Prefix.String()]})
+						c := commented{Entry: e, Comment: comments[name+" "+e.Prefix.String()]}
+						if name == string(host.BanList) {
+							c.Alert = causes[e.Prefix]
+						}
+						all[name] = append(all[name], c)
 					}
 				}
 				return p.print(cmd, all, func(w *tabwriter.Writer) {
@@ -200,7 +205,7 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 							if e.Strikes > 0 {
 								by += fmt.Sprintf(", the %s in a row", ordinal(e.Strikes+1))
 							}
-							_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d hits\t%s\t%s\n", name, strings.TrimSuffix(e.Prefix.String(), hostBits(e.Prefix)), left, e.Hits, by, termtext.String(e.Comment))
+							_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d hits\t%s\t%s\n", name, explain.Short(e.Prefix), left, e.Hits, by, termtext.String(e.Comment))
 						}
 					}
 				})
@@ -212,19 +217,8 @@ func (p *fwPlaces) shown(use, short string, of ...func(*xdp.Firewall) (string, [
 // commented is an entry with what was said when it was added.
 type commented struct {
 	xdp.Entry
-	Comment string `json:"comment,omitempty"`
-}
-
-func (p *fwPlaces) comments() (map[string]string, error) {
-	l, _, err := host.State{Dir: p.state}.Lists()
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]string{}
-	for _, c := range l {
-		out[string(c.List)+" "+c.Prefix.String()] = c.Comment
-	}
-	return out, nil
+	Comment string      `json:"comment,omitempty"`
+	Alert   *host.Cause `json:"alert,omitempty"`
 }
 
 func ordinal(n uint32) string {
@@ -237,13 +231,6 @@ func ordinal(n uint32) string {
 		return fmt.Sprintf("%dst", n)
 	}
 	return fmt.Sprintf("%dth", n)
-}
-
-func hostBits(x netip.Prefix) string {
-	if x.IsSingleIP() {
-		return fmt.Sprintf("/%d", x.Bits())
-	}
-	return ""
 }
 
 func fwList(p *fwPlaces) *cobra.Command {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/signal"
 	"strconv"
@@ -14,30 +13,12 @@ import (
 
 	"encoding/json"
 
-	"github.com/bearcat-hids/bearcat/internal/firewall"
-	"github.com/bearcat-hids/bearcat/internal/firewall/model"
+	"github.com/bearcat-hids/bearcat/internal/firewall/explain"
 	"github.com/bearcat-hids/bearcat/internal/firewall/pcap"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
 )
-
-// fwLogged is one line of bearcat fw log.
-type fwLogged struct {
-	Time        time.Time `json:"time"`
-	What        string    `json:"what"` // drop or ban
-	Reason      string    `json:"reason,omitempty"`
-	Rule        string    `json:"rule,omitempty"`
-	Device      string    `json:"device,omitempty"`
-	Out         bool      `json:"out,omitempty"` // it was to leave
-	Source      string    `json:"source,omitempty"`
-	Destination string    `json:"destination,omitempty"`
-	Protocol    uint8     `json:"protocol,omitempty"`
-	Length      uint32    `json:"length,omitempty"`
-	For         string    `json:"for,omitempty"` // of a ban
-	Strikes     uint32    `json:"strikes,omitempty"`
-	Unsaid      uint64    `json:"unsaid,omitempty"` // drops before it that the rate left out
-}
 
 func fwLog(p *fwPlaces) *cobra.Command {
 	var file string
@@ -120,44 +101,23 @@ func (r *logRun) run(l *xdp.Log, d time.Duration) error {
 }
 
 func (r *logRun) show(rec *xdp.Logged) error {
-	x := fwLogged{Time: rec.Time, What: "drop", Rule: rec.Rule, Out: rec.Out, Length: rec.Length, Strikes: rec.Strikes, Unsaid: rec.Unsaid}
+	x := explain.Record(rec, func(index uint32) string {
+		if dev, err := net.InterfaceByIndex(int(index)); err == nil {
+			return dev.Name
+		}
+		return strconv.Itoa(int(index))
+	})
 	r.shown++
 	r.unsaid += rec.Unsaid
-	if rec.Ban > 0 {
-		x.What, x.For, x.Source = "ban", rec.Ban.String(), rec.Source.Addr().String()
-		if !rec.Source.IsSingleIP() {
-			x.Source = rec.Source.String()
-		}
-		return r.print(&x)
-	}
-	x.Reason, x.Device = rec.Reason.String(), strconv.Itoa(int(rec.Device))
-	if dev, err := net.InterfaceByIndex(int(rec.Device)); err == nil {
-		x.Device = dev.Name
-	}
-	frame, _ := model.Read(rec.Frame)
-	if frame.Src.IsValid() {
-		x.Source, x.Destination, x.Protocol = frame.Src.String(), frame.Dst.String(), frame.Protocol
-		if frame.HasPorts {
-			x.Source = netip.AddrPortFrom(frame.Src, frame.SrcPort).String()
-			x.Destination = netip.AddrPortFrom(frame.Dst, frame.DstPort).String()
-		}
-	}
-	if r.capture != nil {
-		if err := r.capture.Frame(x.Device, rec.Time, rec.Frame, int(rec.Length), why(&x)); err != nil {
+	if r.capture != nil && x.What == "drop" {
+		if err := r.capture.Frame(x.Device, rec.Time, rec.Frame, int(rec.Length), x.Why()); err != nil {
 			return err
 		}
 	}
-	return r.print(&x)
+	return r.print(x)
 }
 
-func why(x *fwLogged) string {
-	if x.Rule != "" && x.Reason == firewall.ByRule.String() {
-		return "dropped by rule " + x.Rule
-	}
-	return "dropped: " + x.Reason
-}
-
-func (r *logRun) print(x *fwLogged) error {
+func (r *logRun) print(x *explain.Logged) error {
 	if r.asJSON {
 		b, err := json.Marshal(x)
 		if err != nil {
@@ -180,6 +140,6 @@ func (r *logRun) print(x *fwLogged) error {
 	if x.Out {
 		device += " out"
 	}
-	_, err = fmt.Fprintf(r.out, "%s drop %s protocol %d %s > %s, %d bytes: %s\n", at, device, x.Protocol, x.Source, x.Destination, x.Length, termtext.String(why(x)))
+	_, err = fmt.Fprintf(r.out, "%s drop %s protocol %d %s > %s, %d bytes: %s\n", at, device, x.Protocol, x.Source, x.Destination, x.Length, termtext.String(x.Why()))
 	return err
 }

@@ -7,17 +7,16 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
+	"github.com/bearcat-hids/bearcat/internal/firewall/explain"
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
-	"github.com/bearcat-hids/bearcat/internal/firewall/model"
 	"github.com/bearcat-hids/bearcat/internal/firewall/pcap"
-	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
+	"github.com/bearcat-hids/bearcat/internal/firewall/setup"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
 )
@@ -59,87 +58,26 @@ prefixes their databases have; new databases are read when it is applied again.`
 
 // applyText makes a text the policy in use. name is its file's.
 func (p *fwPlaces) applyText(cmd *cobra.Command, name string, text []byte, confirm time.Duration) error {
-	policy, err := firewall.Parse(name, text, onHost())
-	if err != nil {
+	var trial *setup.Trial
+	if confirm > 0 {
+		signals := make(chan os.Signal, 1)
+		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+		signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+		stop := make(chan struct{})
+		go func() { <-signals; close(stop) }()
+		trial = &setup.Trial{For: confirm, Stop: stop, Applied: func() {
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "applied; bearcat fw confirm within %s keeps it\n", confirm)
+		}}
+	}
+	regions, err := p.host(cmd).Apply(name, text, trial)
+	if err != nil || len(regions) == 0 {
 		return err
 	}
-	state := host.State{Dir: p.state}
-	if state.Pending() {
-		return fmt.Errorf("a policy waits to be confirmed: bearcat fw confirm keeps it")
-	}
-	return p.open(func(fw *xdp.Firewall) error {
-		if _, err := protect(fw); err != nil {
-			return err
-		}
-		if confirm > 0 {
-			if kept, err := p.trial(cmd, fw, policy, confirm); err != nil || !kept {
-				return err
-			}
-		} else if err := fw.Apply(policy); err != nil {
-			return err
-		}
-		if err := state.Save(text); err != nil {
-			return err
-		}
-		if err := sayUnseen(cmd, fw, policy); err != nil {
-			return err
-		}
-		return p.sayPlaces(cmd, policy)
-	})
-}
-
-// sayUnseen tells that rules for what goes out have no effect where nobody looks at it.
-func sayUnseen(cmd *cobra.Command, fw *xdp.Firewall, policy *firewall.Policy) error {
-	if !policy.FiltersOut() {
-		return nil
-	}
-	at, err := fw.Attached()
-	if err != nil || slices.ContainsFunc(at, func(a xdp.Attachment) bool { return a.Egress != "" }) {
-		return err
-	}
-	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "what goes out is seen at no device, so rules about it have no effect: bearcat fw attach DEV --egress")
-	return err
-}
-
-// sayPlaces tells how many prefixes the countries and systems of a policy have.
-func (p *fwPlaces) sayPlaces(cmd *cobra.Command, policy *firewall.Policy) error {
-	if len(policy.Regions) == 0 {
-		return nil
-	}
-	return p.print(cmd, policy.Regions, func(w *tabwriter.Writer) {
-		for _, x := range policy.Regions {
+	return p.print(cmd, regions, func(w *tabwriter.Writer) {
+		for _, x := range regions {
 			_, _ = fmt.Fprintf(w, "%s\t%d prefixes\n", x.Name, x.Prefixes)
 		}
 	})
-}
-
-// trial applies a policy and goes back to the one before unless it is confirmed.
-func (p *fwPlaces) trial(cmd *cobra.Command, fw *xdp.Firewall, policy *firewall.Policy, d time.Duration) (bool, error) {
-	state := host.State{Dir: p.state}
-	signals := make(chan os.Signal, 1)
-	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	stop := make(chan struct{})
-	go func() { <-signals; close(stop) }()
-	before, err := fw.Slot()
-	if err != nil {
-		return false, err
-	}
-	if err := state.Begin(); err != nil {
-		return false, err
-	}
-	if err := fw.Apply(policy); err != nil {
-		_ = state.Confirm() // nothing is there to be confirmed
-		return false, err
-	}
-	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "applied; bearcat fw confirm within %s keeps it\n", d)
-	if state.Wait(d, stop) {
-		return true, nil
-	}
-	if err := fw.Switch(before); err != nil {
-		return false, err
-	}
-	return false, fmt.Errorf("not confirmed: the policy before is back")
 }
 
 func fwConfirm(p *fwPlaces) *cobra.Command {
@@ -166,14 +104,6 @@ func fwExport(p *fwPlaces) *cobra.Command {
 	}
 }
 
-func (p *fwPlaces) inUse() (*firewall.Policy, error) {
-	text, err := host.State{Dir: p.state}.Policy()
-	if err != nil {
-		return nil, err
-	}
-	return firewall.Parse(p.state+"/policy.yaml", text, firewall.Host{Places: places})
-}
-
 func fwDiff(p *fwPlaces) *cobra.Command {
 	return &cobra.Command{
 		Use: "diff FILE", Short: "say what applying a file would change", Example: "  bearcat fw diff policy.yaml",
@@ -187,7 +117,7 @@ func fwDiff(p *fwPlaces) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			next, err := firewall.Parse(args[0], text, firewall.Host{Places: places})
+			next, err := firewall.Parse(args[0], text, firewall.Host{Places: setup.OnHost().Places})
 			if err != nil {
 				return err
 			}
@@ -199,14 +129,6 @@ func fwDiff(p *fwPlaces) *cobra.Command {
 			})
 		},
 	}
-}
-
-type judged struct {
-	Frame   int      `json:"frame"`
-	Verdict string   `json:"verdict"`
-	Reason  string   `json:"reason"`
-	Rule    string   `json:"rule,omitempty"`
-	Would   []string `json:"would_drop,omitempty"`
 }
 
 func fwTest(p *fwPlaces) *cobra.Command {
@@ -221,7 +143,7 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			policy, err := p.inUse()
-			on := onHost()
+			on := setup.OnHost()
 			if dev == "" {
 				on.Device = nil
 			}
@@ -236,36 +158,24 @@ only, not the lists. A capture's frames are taken to arrive at one moment.`,
 			}
 			index := uint32(1)
 			if dev != "" {
-				if index, err = device(dev); err != nil {
+				if index, err = host.Device(dev); err != nil {
 					return fmt.Errorf("device %q: %w", dev, err)
 				}
 			}
-			m := model.New(policy, model.Lists{})
-			m.Established = func(*model.Frame) bool { return established }
-			m.Out = out
-			all := []judged{}
-			judge := func(b []byte) error {
-				v := m.Judge(b, index, time.Hour)
-				verdict := "pass"
-				if v.Drop {
-					verdict = "drop"
-				}
-				all = append(all, judged{len(all) + 1, verdict, v.Reason.String(), v.Rule, v.Would})
-				return nil
-			}
+			judge := explain.NewJudge(policy, index, established, out)
 			if b, hexErr := hex.DecodeString(args[0]); hexErr == nil && len(b) > 0 {
-				err = judge(b)
+				err = judge.Frame(b)
 			} else {
 				var text []byte
 				if text, err = readFile(cmd, args[0]); err == nil {
-					err = pcap.Read(bytes.NewReader(text), judge)
+					err = pcap.Read(bytes.NewReader(text), judge.Frame)
 				}
 			}
 			if err != nil {
 				return err
 			}
-			return p.print(cmd, all, func(w *tabwriter.Writer) {
-				for _, j := range all {
+			return p.print(cmd, judge.Frames, func(w *tabwriter.Writer) {
+				for _, j := range judge.Frames {
 					_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", j.Frame, j.Verdict, j.Reason, termtext.String(j.Rule), termtext.String(strings.Join(j.Would, " ")))
 				}
 			})

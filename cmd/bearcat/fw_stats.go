@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"regexp"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -18,38 +15,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// rated is a count with what came a second since the time before.
-type rated struct {
-	xdp.Counts
-	PacketsPerSecond float64 `json:"packets_per_second"`
-	BitsPerSecond    float64 `json:"bits_per_second"`
-}
-
 // fwRates is one refresh of bearcat fw stats --watch.
 type fwRates struct {
-	Time    time.Time `json:"time"`
-	Reasons []rated   `json:"reasons"`
-	Out     []rated   `json:"out,omitempty"`
-	Rules   []rated   `json:"rules"`
-}
-
-func rates(now, before []xdp.Counts, seconds float64) []rated {
-	type key struct{ name, verdict string }
-	was := map[key]xdp.Counts{}
-	for _, c := range before {
-		was[key{c.Name, c.Verdict}] = c
-	}
-	out := []rated{}
-	for _, c := range now {
-		w := was[key{c.Name, c.Verdict}]
-		r := rated{Counts: c}
-		if c.Packets >= w.Packets && seconds > 0 { // a counter that was cleared begins anew
-			r.PacketsPerSecond = float64(c.Packets-w.Packets) / seconds
-			r.BitsPerSecond = 8 * float64(c.Bytes-w.Bytes) / seconds
-		}
-		out = append(out, r)
-	}
-	return out
+	Time    time.Time   `json:"time"`
+	Reasons []xdp.Rated `json:"reasons"`
+	Out     []xdp.Rated `json:"out,omitempty"`
+	Rules   []xdp.Rated `json:"rules"`
 }
 
 func fwStats(p *fwPlaces) *cobra.Command {
@@ -113,11 +84,11 @@ func (p *fwPlaces) watchStats(cmd *cobra.Command, fw *xdp.Firewall, every time.D
 		}
 		at := time.Now()
 		passed := at.Sub(last).Seconds()
-		out := fwRates{at, rates(now.Reasons, before.Reasons, passed), rates(now.Out, before.Out, passed), rates(now.Rules, before.Rules, passed)}
+		out := fwRates{at, xdp.RatesOf(now.Reasons, before.Reasons, passed), xdp.RatesOf(now.Out, before.Out, passed), xdp.RatesOf(now.Rules, before.Rules, passed)}
 		before, last = now, at
 		err = p.print(cmd, out, func(w *tabwriter.Writer) {
 			_, _ = fmt.Fprintf(w, "%s\t\tpackets/s\tbits/s\tpackets\tover\n", at.Format("15:04:05"))
-			line := func(kind string, r rated) {
+			line := func(kind string, r xdp.Rated) {
 				_, _ = fmt.Fprintf(w, "%s\t%s\t%.0f\t%.0f\t%d\t%d\n", kind, termtext.String(r.Name), r.PacketsPerSecond, r.BitsPerSecond, r.Packets, r.Over)
 			}
 			for _, r := range out.Reasons {
@@ -141,8 +112,6 @@ func (p *fwPlaces) watchStats(cmd *cobra.Command, fw *xdp.Firewall, every time.D
 	return nil
 }
 
-var deviceName = regexp.MustCompile(`^[A-Za-z0-9_.@-]{1,15}$`)
-
 func fwUnit(p *fwPlaces) *cobra.Command {
 	var egress bool
 	cmd := &cobra.Command{
@@ -157,12 +126,18 @@ switch is there.`,
 			if err != nil {
 				return fmt.Errorf("looking for this program: %w", err)
 			}
-			for _, dev := range args {
-				if !deviceName.MatchString(dev) {
-					return fmt.Errorf("%q is not the name of a device that a unit can hold", dev)
+			u := host.Unit{Binary: binary, Kill: p.kill, Devices: args, Egress: egress}
+			for _, f := range []struct{ name, value, usual string }{
+				{"--pins", p.pins, xdp.DefaultDir}, {"--state", p.state, host.DefaultState}, {"--kill-switch", p.kill, host.KillSwitch},
+			} {
+				if f.value != f.usual {
+					u.Flags = append(u.Flags, [2]string{f.name, f.value})
 				}
 			}
-			text := unitText(binary, p, args, egress)
+			text, err := u.Text()
+			if err != nil {
+				return err
+			}
 			if p.asJSON {
 				return p.print(cmd, map[string]string{"unit": text}, nil)
 			}
@@ -172,44 +147,4 @@ switch is there.`,
 	}
 	cmd.Flags().BoolVar(&egress, "egress", false, "have it judge what goes out too")
 	return cmd
-}
-
-func unitText(binary string, p *fwPlaces, devices []string, egress bool) string {
-	quote := func(s string) string {
-		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`).Replace(s) + `"`
-	}
-	var flags []string
-	for _, f := range []struct{ name, value, usual string }{
-		{"--pins", p.pins, xdp.DefaultDir}, {"--state", p.state, host.DefaultState}, {"--kill-switch", p.kill, host.KillSwitch},
-	} {
-		if f.value != f.usual {
-			flags = append(flags, f.name, quote(f.value))
-		}
-	}
-	if egress {
-		flags = append(flags, "--egress")
-	}
-	var b strings.Builder
-	_, _ = fmt.Fprintf(&b, "[Unit]\nDescription=Bearcat firewall\nDefaultDependencies=no\nBefore=network-pre.target\nWants=network-pre.target\n")
-	for _, d := range devices {
-		_, _ = fmt.Fprintf(&b, "BindsTo=sys-subsystem-net-devices-%s.device\nAfter=sys-subsystem-net-devices-%s.device\n", unitEscape(d), unitEscape(d))
-	}
-	_, _ = fmt.Fprintf(&b, "After=local-fs.target sys-fs-bpf.mount\nConditionPathExists=!%s\n\n", strings.ReplaceAll(filepath.Clean(p.kill), "%", "%%"))
-	_, _ = fmt.Fprintf(&b, "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=%s\n\n", strings.Join(append([]string{quote(binary), "fw", "attach"}, append(devices, flags...)...), " "))
-	_, _ = fmt.Fprintf(&b, "[Install]\nWantedBy=multi-user.target\n")
-	return b.String()
-}
-
-// unitEscape writes a name as systemd does in the names of units.
-func unitEscape(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' && i > 0 {
-			b.WriteByte(c)
-		} else {
-			_, _ = fmt.Fprintf(&b, `\x%02x`, c)
-		}
-	}
-	return b.String()
 }

@@ -47,16 +47,28 @@ func TestAlertsBlock(t *testing.T) {
 	}
 	b := n.bansOf()["10.77.0.2/32"]
 	why, _ := b["comment"].(string)
+	if cause, _ := b["alert"].(map[string]any); cause["id"] != alerts[0].ID || cause["rule"] != "Call home" || !strings.HasPrefix(fmt.Sprint(cause["process"]), "bash[") {
+		t.Errorf("the ban's alert is %v", b["alert"])
+	}
 	if !strings.Contains(why, alerts[0].ID) || !strings.Contains(why, "Call home: bash[") {
 		t.Errorf("the ban says %q, want the alert %s and its process", why, alerts[0].ID)
 	}
-	if text, err := command(t, "bearcat", "alerts", "show", alerts[0].ID, "--socket", a.socket).Output(); err != nil || !strings.Contains(string(text), "response  10.77.0.2 is blocked for 10m0s") {
-		t.Errorf("alerts show: %v\n%s", err, text)
+	shows := func(want string) {
+		t.Helper()
+		a.until("alerts show says "+want, func() bool { // the ban comes first, and then what was done
+			text, err := command(t, "bearcat", "alerts", "show", alerts[0].ID, "--socket", a.socket).Output()
+			return err == nil && strings.Contains(string(text), want)
+		})
 	}
+	shows("response  10.77.0.2 is blocked for 10m0s")
+	shows("ban       10.77.0.2 holds for 9m")
 	if f := a.status().Firewall; f == nil || f.Blocked != 1 || f.Bans != 1 || len(f.Reasons) == 0 || f.Problem != "" {
 		t.Errorf("the status says of the firewall %+v", f)
 	}
+	n.fw("unban", "10.77.0.2")
+	shows("ban       10.77.0.2 does not hold any more: it was ended before its time")
 	n.fw("panic")
+	shows("whether it holds is not known: no firewall is loaded")
 	s.do("nsenter --net=/run/netns/" + n.server + " bash -c 'exec 3<>/dev/tcp/10.77.0.2/4444' 2>/dev/null; true")
 	a.until("the missing firewall is told of", func() bool { return strings.Contains(a.said(), "no firewall is loaded") })
 }

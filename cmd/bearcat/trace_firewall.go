@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bearcat-hids/bearcat/internal/firewall/host"
 	"github.com/bearcat-hids/bearcat/internal/firewall/model"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
@@ -71,7 +72,7 @@ func (s *firewallStage) put(l *packet.Life) {
 	if l.Sent || l.Net != s.net || !slices.Contains(s.devices, l.Device) {
 		return
 	}
-	index, err := device(l.Device)
+	index, err := host.Device(l.Device)
 	if err != nil {
 		return // the device is gone
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -70,7 +71,11 @@ func (e *firewallEvents) watch(ctx context.Context) error {
 		rec, err := events.Next(look)
 		switch {
 		case err == nil:
-			e.emit(banned(rec), rec.Time)
+			if rec.Scan {
+				e.emit(scanned(rec), rec.Time)
+			} else {
+				e.emit(banned(rec), rec.Time)
+			}
 			continue
 		case errors.Is(err, os.ErrClosed) || ctx.Err() != nil:
 			return nil
@@ -94,9 +99,24 @@ func (e *firewallEvents) watch(ctx context.Context) error {
 
 // banned is what an event says of a ban.
 func banned(rec *xdp.Logged) *event.FirewallInfo {
-	source := rec.Source.Addr().String()
-	if !rec.Source.IsSingleIP() {
-		source = rec.Source.String()
+	return &event.FirewallInfo{Kind: "ban", Rule: rec.Rule, Source: short(rec.Source), For: rec.Ban, Strikes: int(rec.Strikes)}
+}
+
+// scanned is what an event says of a scan.
+func scanned(rec *xdp.Logged) *event.FirewallInfo {
+	reason := rec.Reason.String()
+	if rec.Refused {
+		reason = "refused"
 	}
-	return &event.FirewallInfo{Kind: "ban", Rule: rec.Rule, Source: source, For: rec.Ban, Strikes: int(rec.Strikes)}
+	return &event.FirewallInfo{
+		Kind: "scan", Source: short(rec.Source), Ports: int(rec.Ports), Addresses: int(rec.Addresses), Reason: reason, Rule: rec.Rule,
+	}
+}
+
+// short writes a source without the length of its prefix where that is one address.
+func short(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
 }

@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/bearcat-hids/bearcat/internal/alerts"
 	"github.com/bearcat-hids/bearcat/internal/config"
+	"github.com/bearcat-hids/bearcat/internal/firewall"
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
 	"github.com/bearcat-hids/bearcat/internal/respond"
@@ -22,32 +24,74 @@ type pinned struct {
 }
 
 // Ban implements respond.Firewall.
-func (p pinned) Ban(a netip.Addr, d time.Duration) error {
+func (p pinned) Ban(source netip.Prefix, d time.Duration) (time.Time, error) {
 	fw, err := xdp.Open(p.pins)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	defer fw.Close() //nolint:errcheck // what is pinned stays
-	return fw.Ban(netip.PrefixFrom(a, a.BitLen()), d)
+	now, err := fw.Banned(source)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if now != nil && now.Left > d { // a guard's ban grows: it is not cut short
+		return time.Now().Add(now.Left), nil
+	}
+	return time.Now().Add(d), fw.Ban(source, d)
 }
 
 // Protected implements respond.Firewall.
-func (p pinned) Protected(a netip.Addr) (string, error) {
+func (p pinned) Protected(source netip.Prefix) (string, error) {
 	l, err := host.Find("/")
 	if err != nil {
 		return "", err
 	}
-	if hit := host.Covered(l, netip.PrefixFrom(a, a.BitLen())); len(hit) > 0 {
+	if hit := host.Covered(l, source); len(hit) > 0 {
 		return hit[0].Why + ", which stays reachable", nil
 	}
 	return "", nil
 }
 
 // Note implements respond.Firewall.
-func (p pinned) Note(a netip.Addr, d time.Duration, why string) error {
+func (p pinned) Note(b respond.Ban) error {
 	return p.state.Note(host.Change{
-		List: host.BanList, Prefix: netip.PrefixFrom(a, a.BitLen()), Until: time.Now().Add(d), Comment: why,
+		List: host.BanList, Prefix: b.Source, Until: b.Until,
+		Alert: &host.Cause{ID: b.Alert, Rule: b.Rule, Process: b.Process, Chain: b.Chain},
 	})
+}
+
+// bansNow says of bans whether they still hold.
+func (p pinned) bansNow(bans []alerts.Ban) {
+	if len(bans) == 0 {
+		return
+	}
+	fw, err := xdp.Open(p.pins)
+	if err == nil {
+		defer fw.Close() //nolint:errcheck // what is pinned stays
+	}
+	for i := range bans {
+		b := &bans[i]
+		if err != nil {
+			b.State = err.Error()
+			continue
+		}
+		source, parseErr := firewall.Prefix(b.Source)
+		if parseErr != nil {
+			b.State = parseErr.Error()
+			continue
+		}
+		now, lookErr := fw.Banned(source)
+		switch {
+		case lookErr != nil:
+			b.State = lookErr.Error()
+		case now != nil:
+			b.State, b.Left = "holds", now.Left
+		case time.Now().Before(b.Until):
+			b.State = "ended early"
+		default:
+			b.State = "over"
+		}
+	}
 }
 
 // firewallStatus is what the host's firewall says of itself; nil where there is none.
@@ -104,8 +148,12 @@ func newResponder(ctx context.Context, c config.Response, p *pipeline, log *slog
 	if !c.Block {
 		return nil
 	}
-	return respond.New(ctx, pinned{c.Pins, host.State{Dir: c.State}}, func(id, text string) {
-		p.alerts.Respond(id, text)
+	return respond.New(ctx, pinned{c.Pins, host.State{Dir: c.State}}, func(id, text string, b *respond.Ban) {
+		var ban *alerts.Ban
+		if b != nil {
+			ban = &alerts.Ban{Source: short(b.Source), Until: b.Until}
+		}
+		p.alerts.Respond(id, text, ban)
 		log.Info(fmt.Sprintf("response to alert %s: %s", id, text))
 	})
 }

@@ -46,6 +46,7 @@ func (a *Agent) verbs() map[string]status.Handler {
 			k, n := a.pipe.alerts.Get(args.ID)
 			switch {
 			case k != nil:
+				pinned{pins: a.cfg.Response.Pins}.bansNow(k.Bans)
 				return k, nil
 			case n > 1:
 				return nil, fmt.Errorf("%d alerts have an ID that begins with %q: give more of it", n, args.ID)

@@ -60,6 +60,8 @@ type Kept struct {
 	Repeats uint64 `json:"repeats,omitempty"`
 	// Responses says what was done about it, or why not.
 	Responses []string `json:"responses,omitempty"`
+	// Bans are those that its responses made, or that it tells of.
+	Bans []Ban `json:"bans,omitempty"`
 	// Around are events of the same tree of processes, in their order.
 	Around []Around `json:"around,omitempty"`
 	// Alert is the line that the JSON output has of it.
@@ -67,6 +69,17 @@ type Kept struct {
 
 	lineage []event.Key
 	after   int
+}
+
+// Ban is a ban of the firewall that an alert is about.
+type Ban struct {
+	Source string    `json:"source"` // an address or a prefix
+	Until  time.Time `json:"until"`
+	By     string    `json:"by,omitempty"` // the rule or guard that made it; empty: a response
+	// State says whether it holds, at the time of asking: "holds", "over", "ended early",
+	// or why that is not known. Left is how long it holds.
+	State string        `json:"state,omitempty"`
+	Left  time.Duration `json:"left_ns,omitempty"`
 }
 
 // Around is an event near an alert.
@@ -180,13 +193,17 @@ func (l *Log) Due(now time.Time, all bool) []event.Alert {
 	return l.limit.due(now, all)
 }
 
-// Respond keeps what was done about an alert. Any goroutine may call it.
-func (l *Log) Respond(id, text string) {
+// Respond keeps what was done about an alert, and the ban if it was one. Any goroutine may
+// call it.
+func (l *Log) Respond(id, text string, b *Ban) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.list) - 1; i >= 0; i-- {
 		if k := l.list[i]; k.ID == id && len(k.Responses) < 16 {
 			k.Responses = append(k.Responses, text)
+			if b != nil {
+				k.Bans = append(k.Bans, *b)
+			}
 			return
 		}
 	}
@@ -219,6 +236,10 @@ func (l *Log) keep(a *event.Alert) {
 		k.Lineage = lineage(ev.Proc)
 		k.lineage = family(ev.Proc)
 		k.Around = l.recent.before(k.lineage)
+	}
+	if ev := a.Event; ev != nil && ev.FirewallInfo != nil && ev.FirewallInfo.Kind == "ban" {
+		f := ev.FirewallInfo
+		k.Bans = append(k.Bans, Ban{Source: f.Source, Until: ev.Time.Add(f.For), By: f.Rule})
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -277,7 +298,7 @@ func (l *Log) drop(i int) {
 }
 
 func (k *Kept) size() int {
-	n := len(k.Alert) + len(k.Output) + len(k.Summary) + 256
+	n := len(k.Alert) + len(k.Output) + len(k.Summary) + 256 // with room for some responses and bans
 	for i := range k.Around {
 		n += len(k.Around[i].Text)
 	}
@@ -325,5 +346,6 @@ func (l *Log) Get(id string) (*Kept, int) {
 	}
 	k := *found
 	k.Around = append([]Around(nil), found.Around...)
+	k.Bans = append([]Ban(nil), found.Bans...)
 	return &k, 1
 }

@@ -282,3 +282,24 @@ func BenchmarkEvent(b *testing.B) {
 		l.Event(ev)
 	}
 }
+
+// TestBans wants bans of responses, and those that an alert tells of, beside the alert, and
+// what one asker is told to stay with that one.
+func TestBans(t *testing.T) {
+	l := New(Options{Keep: time.Hour})
+	at := time.Unix(1000, 0)
+	rule := &event.RuleInfo{Name: "Banned"}
+	l.Alert(&event.Alert{Rule: rule, Time: at, Event: &event.Event{Type: event.Firewall, Time: at, FirewallInfo: &event.FirewallInfo{
+		Kind: "ban", Source: "192.0.2.1", Rule: "ssh connections", For: time.Minute}}})
+	id := l.List(0, 1)[0].ID
+	l.Respond(id, "192.0.2.1 is blocked for 10m0s", &Ban{Source: "192.0.2.1", Until: at.Add(10 * time.Minute)})
+	l.Respond(id, "nobody was blocked", nil)
+	k, n := l.Get(id)
+	if n != 1 || len(k.Responses) != 2 || len(k.Bans) != 2 || k.Bans[0].By != "ssh connections" || !k.Bans[0].Until.Equal(at.Add(time.Minute)) || k.Bans[1].By != "" {
+		t.Fatalf("%+v", k)
+	}
+	k.Bans[0].State = "over"
+	if again, _ := l.Get(id); again.Bans[0].State != "" {
+		t.Error("what one asker was told is kept")
+	}
+}

@@ -182,6 +182,8 @@ func Target(ev *event.Event) string {
 	}
 	c := ev.Call
 	switch {
+	case ev.FirewallInfo != nil:
+		return ev.FirewallInfo.Source
 	case c == nil:
 		return ""
 	case c.Path != nil && c.Path.Path != "":

@@ -285,11 +285,12 @@ type LimitInfo struct {
 
 // FirewallInfo is what the firewall did.
 type FirewallInfo struct {
-	// Kind is "ban" or "flood".
+	// Kind is "ban", "flood" or "scan".
 	Kind string
-	// Rule is the rule or guard that banned, or that dropped most of a flood.
+	// Rule is the rule or guard that banned, that dropped most of a flood, or the last
+	// try of a scan.
 	Rule string
-	// Of a ban: Source is the address or prefix, For how long it lasts, and Strikes how
+	// Of a ban or a scan: Source is the address or prefix. Of a ban: For how long it lasts, and Strikes how
 	// many bans of it went before, one after the other.
 	Source  string
 	For     time.Duration
@@ -298,6 +299,9 @@ type FirewallInfo struct {
 	// second are, for all reasons.
 	Reason string
 	Rate   uint64
+	// Of a scan: how many ports and addresses were tried, at least. Its Reason is why
+	// the last try was dropped, or "refused" where no socket waited.
+	Ports, Addresses int
 }
 
 // FindingInfo is what a check found.

@@ -45,6 +45,7 @@ func fullEvents() []*Event {
 	out := []*Event{exec, fork, exit, comm, {Type: Gap, Num: 4, GapInfo: &GapInfo{N: 2}}, {Type: Limit, LimitInfo: &LimitInfo{LeftOut: "x"}}, {Type: Creds, Proc: p, CredsInfo: &CredsInfo{Seen: Exec}},
 		{Type: Firewall, FirewallInfo: &FirewallInfo{Kind: "ban", Rule: "ssh connections", Source: "192.0.2.1", For: time.Minute, Strikes: 1}},
 		{Type: Firewall, FirewallInfo: &FirewallInfo{Kind: "flood", Rule: "web", Reason: "rule", Rate: 5000}},
+		{Type: Firewall, FirewallInfo: &FirewallInfo{Kind: "scan", Source: "192.0.2.1", Reason: "refused", Ports: 20, Addresses: 1}},
 		{Type: Finding, Proc: p, FindingInfo: &FindingInfo{Check: "hidden-module", What: "x", Evidence: "y", Sure: "certain", Path: "z", After: "finit_module"}}}
 	for _, s := range Calls() {
 		for _, ret := range []int64{0, -2} {

@@ -305,6 +305,10 @@ func (d *decoder) firewall() (*event.FirewallInfo, error) {
 			f.Reason, err = d.str()
 		case "rate":
 			f.Rate, err = d.unsigned(64)
+		case "ports":
+			err = d.integer(&f.Ports)
+		case "addresses":
+			err = d.integer(&f.Addresses)
 		default:
 			err = d.skip()
 		}

@@ -385,6 +385,8 @@ func putFirewall(w *writer, f *event.FirewallInfo) {
 	w.addUint("strikes", uint64(f.Strikes))
 	w.addStr("reason", f.Reason)
 	w.addUint("rate", f.Rate)
+	w.addUint("ports", uint64(f.Ports))
+	w.addUint("addresses", uint64(f.Addresses))
 	w.close()
 }
 

@@ -36,14 +36,6 @@ func Fields() []Field {
 // ownEventFields are those of what the agent's own parts tell.
 func ownEventFields() []Field {
 	return []Field{
-		{"firewall", "object", "firewall", true, "What the firewall did."},
-		{"firewall.kind", "text", "firewall", false, "ban or flood."},
-		{"firewall.rule", "text", "firewall", true, "The rule or guard that banned, or that drops most of a flood."},
-		{"firewall.source", "text", "firewall", true, "Address or prefix that was banned."},
-		{"firewall.for_ns", "integer", "firewall", true, "How long the ban lasts, in nanoseconds."},
-		{"firewall.strikes", "integer", "firewall", true, "How many bans of the source went before, one after the other."},
-		{"firewall.reason", "text", "firewall", true, "For which reason most of a flood is dropped."},
-		{"firewall.rate", "integer", "firewall", true, "Packets a second that are dropped in a flood, for all reasons."},
 		{"finding", "object", "finding", true, "What a check of the host found."},
 		{"finding.check", "text", "finding", false, "The check, as bearcat scan --list names it."},
 		{"finding.what", "text", "finding", true, "What was found."},
@@ -119,6 +111,7 @@ func lineFields() []Field {
 		{"gap.from", "integer", "gap", false, "Number of the first one."},
 		{"gap.to", "integer", "gap", false, "Number of the last one."},
 	}
+	out = append(out, firewallFields()...)
 	for _, old := range [][2]string{{"exec.old_cred.", "exec"}, {"creds.old.", "creds"}} {
 		for _, f := range credFields(old[0]) {
 			f.In = old[1]
@@ -126,6 +119,21 @@ func lineFields() []Field {
 		}
 	}
 	return out
+}
+
+func firewallFields() []Field {
+	return []Field{
+		{"firewall", "object", "firewall", true, "What the firewall did."},
+		{"firewall.kind", "text", "firewall", false, "ban, flood or scan."},
+		{"firewall.rule", "text", "firewall", true, "The rule or guard that banned, that drops most of a flood, or the last try of a scan."},
+		{"firewall.source", "text", "firewall", true, "Address or prefix that was banned, or that scans."},
+		{"firewall.for_ns", "integer", "firewall", true, "How long the ban lasts, in nanoseconds."},
+		{"firewall.strikes", "integer", "firewall", true, "How many bans of the source went before, one after the other."},
+		{"firewall.reason", "text", "firewall", true, "For which reason most of a flood, or the last try of a scan, is dropped; refused where no socket waited."},
+		{"firewall.rate", "integer", "firewall", true, "Packets a second that are dropped in a flood, for all reasons."},
+		{"firewall.ports", "integer", "firewall", true, "Ports that a scan tried, at least."},
+		{"firewall.addresses", "integer", "firewall", true, "Addresses that a scan tried, at least."},
+	}
 }
 
 func processFields(at string) []Field {

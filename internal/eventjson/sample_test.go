@@ -79,7 +79,7 @@ func samples() []*event.Event {
 		{Type: event.Fork, Time: sampleTime, Proc: child},
 		{Type: event.Comm, Time: sampleTime, Proc: orphan, OldComm: "old"},
 		{Type: event.Limit, Time: sampleTime, LimitInfo: &event.LimitInfo{Level: 2, LeftOut: "much", Used: 71, Allowed: 50}},
-		{Type: event.Firewall, Time: sampleTime, FirewallInfo: &event.FirewallInfo{Kind: "ban", Rule: "ssh connections", Source: "192.0.2.1", For: time.Minute, Strikes: 2, Reason: "rule", Rate: 1500}},
+		{Type: event.Firewall, Time: sampleTime, FirewallInfo: &event.FirewallInfo{Kind: "ban", Rule: "ssh connections", Source: "192.0.2.1", For: time.Minute, Strikes: 2, Reason: "rule", Rate: 1500, Ports: 20, Addresses: 3}},
 		{Type: event.Finding, Time: sampleTime, Proc: p, FindingInfo: &event.FindingInfo{Check: "hidden-module", What: "kernel module \"x\" is hidden", Evidence: "a list", Do: "Look.", Sure: "certain", Path: "x", After: "finit_module"}},
 		{Type: event.Creds, Time: sampleTime, Proc: p, CredsInfo: &event.CredsInfo{Old: event.Cred{UID: 1000, EUID: 1001, Bounding: 1, LoginUID: 1000, SessionID: 3, NoNewPrivs: true}, Seen: event.Open}},
 		{Type: event.Gap, Time: sampleTime, GapInfo: &event.GapInfo{Class: event.Bulk, Lost: event.Comm, CPU: 2, N: 3, From: 7, To: 9}},

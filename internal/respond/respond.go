@@ -24,12 +24,23 @@ const (
 
 // Firewall is what bans.
 type Firewall interface {
-	// Ban drops what comes from an address for a time.
-	Ban(a netip.Addr, d time.Duration) error
-	// Protected says why an address must stay reachable, "" for one that need not.
-	Protected(a netip.Addr) (string, error)
-	// Note keeps why an address was banned.
-	Note(a netip.Addr, d time.Duration, why string) error
+	// Ban drops what comes from a source for a time, and says until when: one that is
+	// banned for longer stays so.
+	Ban(source netip.Prefix, d time.Duration) (time.Time, error)
+	// Protected says why a source must stay reachable, "" for one that need not.
+	Protected(source netip.Prefix) (string, error)
+	// Note keeps why a source was banned.
+	Note(b Ban) error
+}
+
+// Ban is what was done about an alert.
+type Ban struct {
+	Source netip.Prefix
+	Until  time.Time
+	// Alert is the name of the alert, Rule its rule's, Process the process that it is
+	// about and Chain that one with those above it; the last two are empty where the
+	// event has none.
+	Alert, Rule, Process, Chain string
 }
 
 // Stats is the account.
@@ -38,7 +49,7 @@ type Stats struct{ Blocked, Refused uint64 }
 // Responder acts on alerts, one after the other, on a goroutine of its own.
 type Responder struct {
 	fw     Firewall
-	report func(id, text string)
+	report func(id, text string, b *Ban)
 	ask    chan request
 	done   chan struct{}
 
@@ -47,9 +58,8 @@ type Responder struct {
 }
 
 type request struct {
-	id, rule, why string
-	addr          netip.Addr
-	d             time.Duration
+	ban Ban
+	d   time.Duration
 }
 
 type account struct {
@@ -58,8 +68,8 @@ type account struct {
 }
 
 // New begins to wait for alerts, until ctx ends. report is called with an alert's
-// name and what was done, or why not.
-func New(ctx context.Context, fw Firewall, report func(id, text string)) *Responder {
+// name and what was done, or why not; b is nil where nobody was banned.
+func New(ctx context.Context, fw Firewall, report func(id, text string, b *Ban)) *Responder {
 	r := &Responder{fw: fw, report: report, ask: make(chan request, queue), done: make(chan struct{}), rules: map[string]*account{}}
 	go r.run(ctx)
 	return r
@@ -76,23 +86,23 @@ func (r *Responder) Alert(a *event.Alert) {
 	if a.Rule == nil || a.Rule.Block <= 0 || a.Event == nil {
 		return
 	}
-	addr, ok := Remote(a.Event)
+	source, ok := Remote(a.Event)
 	if !ok {
 		r.refuse(a.ID, "nobody was blocked: the event has no other end with an address")
 		return
 	}
-	q := request{id: a.ID, rule: a.Rule.Name, addr: addr, d: a.Rule.Block}
-	q.why = fmt.Sprintf("alert %s, %s: %s", a.ID, a.Rule.Name, chain(a.Event.Proc))
+	q := request{Ban{Source: source, Alert: a.ID, Rule: a.Rule.Name, Chain: chain(a.Event.Proc)}, a.Rule.Block}
+	q.ban.Process, _, _ = strings.Cut(q.ban.Chain, " < ")
 	select {
 	case r.ask <- q:
 	default:
-		r.refuse(a.ID, fmt.Sprintf("%s was not blocked: %d others wait for the firewall", addr, queue))
+		r.refuse(a.ID, fmt.Sprintf("%s was not blocked: %d others wait for the firewall", name(source), queue))
 	}
 }
 
 func (r *Responder) refuse(id, text string) {
 	r.refused.Add(1)
-	r.report(id, text)
+	r.report(id, text, nil)
 }
 
 func (r *Responder) run(ctx context.Context) {
@@ -108,34 +118,46 @@ func (r *Responder) run(ctx context.Context) {
 }
 
 func (r *Responder) act(q *request, now time.Time) {
-	acc := r.rules[q.rule]
+	id, who := q.ban.Alert, name(q.ban.Source)
+	acc := r.rules[q.ban.Rule]
 	if acc == nil || now.Sub(acc.since) >= window {
 		acc = &account{since: now}
-		r.rules[q.rule] = acc
+		r.rules[q.ban.Rule] = acc
 	}
 	if acc.n++; acc.n > perRule {
-		r.refuse(q.id, fmt.Sprintf("%s was not blocked: the rule has had %d blocked within %s already", q.addr, perRule, window))
+		r.refuse(id, fmt.Sprintf("%s was not blocked: the rule has had %d blocked within %s already", who, perRule, window))
 		return
 	}
-	why, err := r.fw.Protected(q.addr)
+	why, err := r.fw.Protected(q.ban.Source)
 	switch {
 	case err != nil:
-		r.refuse(q.id, fmt.Sprintf("%s was not blocked: asking what must stay reachable: %v", q.addr, err))
+		r.refuse(id, fmt.Sprintf("%s was not blocked: asking what must stay reachable: %v", who, err))
 		return
 	case why != "":
-		r.refuse(q.id, fmt.Sprintf("%s was not blocked: it is %s", q.addr, why))
+		r.refuse(id, fmt.Sprintf("%s was not blocked: it is %s", who, why))
 		return
 	}
-	if err := r.fw.Ban(q.addr, q.d); err != nil {
-		r.refuse(q.id, fmt.Sprintf("%s was not blocked: %v", q.addr, err))
+	if q.ban.Until, err = r.fw.Ban(q.ban.Source, q.d); err != nil {
+		r.refuse(id, fmt.Sprintf("%s was not blocked: %v", who, err))
 		return
 	}
 	r.blocked.Add(1)
-	text := fmt.Sprintf("%s is blocked for %s", q.addr, q.d)
-	if err := r.fw.Note(q.addr, q.d, q.why); err != nil {
+	text := fmt.Sprintf("%s is blocked for %s", who, q.d)
+	if left := q.ban.Until.Sub(now); left > q.d+time.Minute {
+		text = fmt.Sprintf("%s is blocked for %s already", who, left.Round(time.Second))
+	}
+	if err := r.fw.Note(q.ban); err != nil {
 		text += fmt.Sprintf("; bearcat fw bans will not say why: %v", err)
 	}
-	r.report(q.id, text)
+	r.report(id, text, &q.ban)
+}
+
+// name writes a source without the length of its prefix where that is one address.
+func name(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
 }
 
 // chain names a process and those above it.
@@ -147,16 +169,20 @@ func chain(p *event.Process) string {
 	return strings.Join(out, " < ")
 }
 
-// Remote gives the address at the other end of what an event is about: of the call's
-// descriptor, of the address passed to it, of what a shell's input comes from, of the
-// process's standard streams, and last of the ssh session that it belongs to.
-// Addresses of this host's loopback, and those that are none, do not count.
-func Remote(ev *event.Event) (netip.Addr, bool) {
+// Remote gives the other end of what an event is about: the source that the firewall
+// tells of, else the address of the call's descriptor, of the one passed to it, of what a
+// shell's input comes from, of the process's standard streams, and last of the ssh
+// session that it belongs to. Addresses of this host's loopback, and those that are none,
+// do not count.
+func Remote(ev *event.Event) (netip.Prefix, bool) {
 	var found []string
 	add := func(s *event.Socket) {
 		if s != nil {
 			found = append(found, s.Remote)
 		}
+	}
+	if f := ev.FirewallInfo; f != nil {
+		found = append(found, f.Source)
 	}
 	if c := ev.Call; c != nil {
 		for _, fd := range []*event.FD{c.FD, c.FD2} {
@@ -178,11 +204,14 @@ func Remote(ev *event.Event) (netip.Addr, bool) {
 		found = append(found, event.SSHFrom(p))
 	}
 	for _, s := range found {
+		if p, err := netip.ParsePrefix(s); err == nil { // the firewall has some of IPv6
+			return p.Masked(), true
+		}
 		a, err := netip.ParseAddr(s)
 		a = a.Unmap().WithZone("")
 		if err == nil && !a.IsLoopback() && !a.IsUnspecified() && !a.IsMulticast() {
-			return a, true
+			return netip.PrefixFrom(a, a.BitLen()), true
 		}
 	}
-	return netip.Addr{}, false
+	return netip.Prefix{}, false
 }

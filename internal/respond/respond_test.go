@@ -15,28 +15,29 @@ import (
 type fake struct {
 	mu     sync.Mutex
 	banned map[netip.Addr]time.Duration
-	why    []string
+	noted  []Ban
 	fail   error
+	longer time.Duration // what is banned already
 }
 
-func (f *fake) Ban(a netip.Addr, d time.Duration) error {
+func (f *fake) Ban(p netip.Prefix, d time.Duration) (time.Time, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail == nil {
-		f.banned[a] = d
+		f.banned[p.Addr()] = d
 	}
-	return f.fail
+	return time.Now().Add(max(d, f.longer)), f.fail
 }
 
-func (f *fake) Protected(a netip.Addr) (string, error) {
-	if a == netip.MustParseAddr("192.0.2.1") {
+func (f *fake) Protected(p netip.Prefix) (string, error) {
+	if p.Contains(netip.MustParseAddr("192.0.2.1")) {
 		return "the default gateway", nil
 	}
 	return "", nil
 }
 
-func (f *fake) Note(_ netip.Addr, _ time.Duration, why string) error {
-	f.why = append(f.why, why)
+func (f *fake) Note(b Ban) error {
+	f.noted = append(f.noted, b)
 	return nil
 }
 
@@ -52,7 +53,7 @@ func run(t *testing.T, f *fake, alerts ...*event.Alert) ([]string, Stats) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	said := make(chan string, 2*queue)
-	r := New(ctx, f, func(id, text string) { said <- id + " " + text })
+	r := New(ctx, f, func(id, text string, _ *Ban) { said <- id + " " + text })
 	var out []string
 	for _, a := range alerts {
 		r.Alert(a)
@@ -82,8 +83,19 @@ func TestRespond(t *testing.T) {
 	if stats != (Stats{2, 3}) || f.banned[netip.MustParseAddr("203.0.113.9")] != 10*time.Minute || len(f.banned) != 2 {
 		t.Errorf("%+v, banned %v", stats, f.banned)
 	}
-	if f.why[0] != "alert a1, Out: nc[8] < sshd[7]" {
-		t.Errorf("noted %q", f.why[0])
+	b := f.noted[0]
+	if b.Alert != "a1" || b.Rule != "Out" || b.Process != "nc[8]" || b.Chain != "nc[8] < sshd[7]" || time.Until(b.Until) < 9*time.Minute {
+		t.Errorf("noted %+v", b)
+	}
+	f.longer = time.Hour
+	if out, _ := run(t, f, alert("203.0.113.9")); !strings.Contains(out[0], "is blocked for 1h0m0s already") {
+		t.Errorf("a longer ban: %q", out)
+	}
+	scan := &event.Alert{ID: "a2", Rule: &event.RuleInfo{Name: "Scan", Block: time.Minute}, Event: &event.Event{
+		Type: event.Firewall, FirewallInfo: &event.FirewallInfo{Kind: "scan", Source: "2001:db8:5::/64"}}}
+	f.longer, f.noted = 0, nil
+	if out, _ := run(t, f, scan); out[0] != "a2 2001:db8:5::/64 is blocked for 1m0s" || f.noted[0].Process != "" || f.noted[0].Rule != "Scan" {
+		t.Errorf("a scan: %q, %+v", out, f.noted)
 	}
 	f.fail = errors.New("no firewall is loaded")
 	if out, _ := run(t, f, alert("203.0.113.11")); !strings.Contains(out[0], "no firewall is loaded") {
@@ -117,9 +129,12 @@ func TestRemote(t *testing.T) {
 		{event.Event{Call: &event.Call{FD: &event.FD{Sock: sock("::1")}}, Proc: proc}, "203.0.113.5"},
 		{event.Event{Proc: proc}, "203.0.113.5"},
 		{event.Event{}, ""},
+		{event.Event{FirewallInfo: &event.FirewallInfo{Source: "203.0.113.7"}}, "203.0.113.7"},
+		{event.Event{FirewallInfo: &event.FirewallInfo{Source: "2001:db8::/64"}}, "2001:db8::/64"},
+		{event.Event{FirewallInfo: &event.FirewallInfo{Kind: "flood"}}, ""},
 	} {
 		a, ok := Remote(&c.ev)
-		if ok != (c.want != "") || ok && a.String() != c.want {
+		if ok != (c.want != "") || ok && name(a) != c.want {
 			t.Errorf("%+v: %v %v, want %q", c.ev, a, ok, c.want)
 		}
 	}

@@ -20,8 +20,11 @@ import (
 type FirewallOptions struct {
 	// Rounds is how often each case is run, in turn with the others; Repeat how
 	// many packets a run has.
-	Rounds   int
-	Repeat   uint32
+	Rounds int
+	Repeat uint32
+	// Peers is a folder below which packages of peers are unpacked, beside those that
+	// are installed.
+	Peers    string
 	Progress io.Writer
 }
 
@@ -37,9 +40,11 @@ type Firewall struct {
 
 // FwCase is one program on one kind of packet: processor time in nanoseconds.
 type FwCase struct {
-	Name  string    `json:"name"`
-	Floor string    `json:"floor,omitempty"` // the case that it stands on
-	NS    []float64 `json:"ns"`
+	Name  string `json:"name"`
+	Floor string `json:"floor,omitempty"` // the case that it stands on
+	// Missing: the program is not there; Skipped says why.
+	Missing bool      `json:"missing,omitempty"`
+	NS      []float64 `json:"ns"`
 }
 
 type fwRun struct {
@@ -60,7 +65,7 @@ func MeasureFirewall(ctx context.Context, o FirewallOptions) (*Firewall, error) 
 		return nil, fmt.Errorf("keeping to one processor: %w", err)
 	}
 	r := &Firewall{Host: readHost(), Rounds: o.Rounds, Changes: map[string]float64{}}
-	set, err := newFwSet(r)
+	set, err := newFwSet(r, o.Peers)
 	if err != nil {
 		return nil, errors.Join(err, set.close())
 	}
@@ -73,6 +78,9 @@ func MeasureFirewall(ctx context.Context, o FirewallOptions) (*Firewall, error) 
 			run := &set.runs[i]
 			if round%2 == 1 { // and back, so that none is always behind the same one
 				run = &set.runs[len(set.runs)-1-i]
+			}
+			if run.Missing {
+				continue
 			}
 			ns, err := perPacket(run.program, run.packet, o.Repeat)
 			if err != nil {
@@ -106,6 +114,7 @@ func perPacket(p *ebpf.Program, packet []byte, repeat uint32) (float64, error) {
 type fwSet struct {
 	runs    []fwRun
 	closers []func() error
+	peers   string
 }
 
 func (s *fwSet) close() error {
@@ -122,7 +131,7 @@ func (s *fwSet) add(name, floor string, p *ebpf.Program, packet []byte) {
 
 // firewall loads one more firewall, with a policy.
 func (s *fwSet) firewall(p *firewall.Policy) (*xdp.Firewall, error) {
-	f, err := xdp.Load("")
+	f, err := xdp.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +144,8 @@ const (
 	fwVaried = "floor, every packet a new source"
 )
 
-func newFwSet(r *Firewall) (*fwSet, error) {
-	s := &fwSet{}
+func newFwSet(r *Firewall, peers string) (*fwSet, error) {
+	s := &fwSet{peers: peers}
 	floor, err := passProgram(s)
 	if err != nil {
 		return s, err
@@ -252,6 +261,10 @@ func (r *Firewall) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\tns a packet\tleast\tover the floor\t")
 	for _, c := range r.Cases {
+		if c.Missing {
+			fmt.Fprintf(t, "%s\tnot there\t–\t–\t\n", c.Name)
+			continue
+		}
 		over := ""
 		if floor := byName[c.Floor]; floor != nil {
 			var diff []float64

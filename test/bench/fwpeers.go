@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"os/exec"
+	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
 	"github.com/cilium/ebpf"
@@ -134,77 +132,98 @@ func variedProgram(s *fwSet, target *ebpf.Program) (*ebpf.Program, error) {
 	return p, nil
 }
 
-// addPeers measures xdp-filter, if it is installed, as its own loader loads it, in a
-// namespace of its own.
+// xdpFilter is the program that xdp-filter loads for all of its features, in lib/ARCH/bpf
+// of xdp-tools' packages (Debian: libxdp1).
+const xdpFilter = "xdpfilt_alw_all"
+
+// findPeer looks for a program's object where packages put it, below roots.
+func findPeer(name string, roots ...string) string {
+	for _, root := range roots {
+		for _, pattern := range []string{"usr/lib/*/bpf", "usr/lib/bpf", "usr/lib64/bpf", "usr/local/lib/bpf"} {
+			if found, err := filepath.Glob(filepath.Join(root, pattern, name+".o")); err == nil && len(found) > 0 {
+				return found[0]
+			}
+		}
+	}
+	return ""
+}
+
+// addPeers measures xdp-filter's program beside ours, with one source blocked. Its own
+// loader would put libxdp's dispatcher in front of it.
 func addPeers(s *fwSet, r *Firewall) error {
-	if _, err := exec.LookPath("xdp-filter"); err != nil {
-		r.Skipped = append(r.Skipped, "xdp-filter: not installed (Debian: xdp-tools)")
+	rows := []struct {
+		name    string
+		packet  []byte
+		verdict uint32
+	}{
+		{"xdp-filter, 1 blocked, passes, IPv4", synPacket(80), 2},
+		{"xdp-filter, 1 blocked, passes, IPv6", synPacket6(80), 2},
+		{"xdp-filter, 1 blocked, drop", synPacketFrom(80, xdpFiltered), 1},
+	}
+	missing := func(why string) {
+		for _, x := range rows {
+			s.runs = append(s.runs, fwRun{FwCase: FwCase{Name: x.name, Missing: true}})
+		}
+		r.Skipped = append(r.Skipped, "xdp-filter: "+why)
+	}
+	file := findPeer(xdpFilter, "/", s.peers)
+	if file == "" {
+		missing("its program " + xdpFilter + ".o is not there (Debian: libxdp1 of xdp-tools)")
 		return nil
 	}
-	ns := "bench" + strconv.Itoa(os.Getpid())
-	run := func(args ...string) error {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
-		}
+	p, err := loadXDPFilter(s, file)
+	if err != nil {
+		missing(err.Error())
 		return nil
 	}
-	if err := run("ip", "netns", "add", ns); err != nil {
-		return err
-	}
-	s.closers = append(s.closers, func() error { return run("ip", "netns", "del", ns) })
-	before, err := programsNamed("xdpfilt")
-	if err != nil {
-		return err
-	}
-	for _, args := range [][]string{
-		{"ip", "-n", ns, "link", "add", "bf0", "type", "veth", "peer", "name", "bf1"},
-		{"ip", "-n", ns, "link", "set", "bf0", "up"},
-		// its maps are pinned in a file system of that one command's own
-		{"ip", "netns", "exec", ns, "sh", "-ec", "mount -t bpf bpf /sys/fs/bpf; xdp-filter load -m skb bf0; xdp-filter ip -m src 198.51.100.9"},
-	} {
-		if err := run(args...); err != nil {
-			r.Skipped = append(r.Skipped, "xdp-filter: "+err.Error())
-			return nil
-		}
-	}
-	after, err := programsNamed("xdpfilt")
-	if err != nil {
-		return err
-	}
-	for id, name := range after {
-		if before[id] != "" {
-			continue
-		}
-		p, err := ebpf.NewProgramFromID(id)
+	for _, x := range rows {
+		got, err := p.Run(&ebpf.RunOptions{Data: x.packet})
 		if err != nil {
-			return fmt.Errorf("opening xdp-filter's program: %w", err)
+			return fmt.Errorf("running %s: %w", x.name, err)
 		}
-		s.closers = append(s.closers, p.Close)
-		s.add("xdp-filter ("+name+"), one blocked, IPv4", fwFloor, p, synPacket(80))
-		s.add("xdp-filter ("+name+"), one blocked, IPv6", fwFloor, p, synPacket6(80))
-		return nil
+		if got != x.verdict {
+			return fmt.Errorf("%s: the verdict is %d, want %d: this is another xdp-filter", x.name, got, x.verdict)
+		}
+		s.add(x.name, fwFloor, p, x.packet)
 	}
-	r.Skipped = append(r.Skipped, "xdp-filter: its program was not found after it was loaded")
 	return nil
 }
 
-func programsNamed(prefix string) (map[ebpf.ProgramID]string, error) {
-	out := map[ebpf.ProgramID]string{}
-	for id := ebpf.ProgramID(0); ; {
-		next, err := ebpf.ProgramGetNextID(id)
-		if err != nil { // the end
-			return out, nil
-		}
-		id = next
-		p, err := ebpf.NewProgramFromID(id)
-		if err != nil {
-			continue // gone meanwhile
-		}
-		if info, err := p.Info(); err == nil && strings.HasPrefix(info.Name, prefix) {
-			out[id] = info.Name
-		}
-		if err := p.Close(); err != nil {
-			return nil, err
-		}
+// xdpFiltered is the source that xdp-filter drops.
+var xdpFiltered = [4]byte{198, 51, 100, 9}
+
+// synPacketFrom is a TCP opening over IPv4 from a source to a port.
+func synPacketFrom(port uint16, source [4]byte) []byte {
+	b := synPacket(port)
+	copy(b[26:], source[:])
+	return b
+}
+
+// loadXDPFilter loads xdp-filter's program and has it drop one source.
+func loadXDPFilter(s *fwSet, file string) (*ebpf.Program, error) {
+	spec, err := ebpf.LoadCollectionSpec(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file, err)
 	}
+	for _, m := range spec.Maps {
+		m.Pinning = ebpf.PinNone
+	}
+	c, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", file, err)
+	}
+	s.closers = append(s.closers, func() error { c.Close(); return nil })
+	addrs, p := c.Maps["filter_ipv4"], c.Programs[xdpFilter]
+	if addrs == nil || p == nil {
+		return nil, fmt.Errorf("%s lacks the table or the program of the versions that are known", file)
+	}
+	const source = 1 // its MAP_FLAG_SRC; the bits above count
+	flags := make([]uint64, ebpf.MustPossibleCPU())
+	for i := range flags {
+		flags[i] = source
+	}
+	if err := addrs.Put(xdpFiltered, flags); err != nil {
+		return nil, fmt.Errorf("blocking a source in xdp-filter: %w", err)
+	}
+	return p, nil
 }

@@ -22,12 +22,32 @@ const (
 	BanList   List = "ban"
 )
 
+// Cause is the alert that a ban goes back to.
+type Cause struct {
+	ID   string `json:"id"`
+	Rule string `json:"rule"`
+	// Process is the one that the alert is about, Chain that one with those above it; an
+	// alert about an event of the firewall has none.
+	Process string `json:"process,omitempty"`
+	Chain   string `json:"chain,omitempty"`
+}
+
+// String is the cause for people.
+func (c *Cause) String() string {
+	s := "alert " + c.ID + ", " + c.Rule
+	if c.Chain != "" {
+		s += ": " + c.Chain
+	}
+	return s
+}
+
 // Change is one line of the journal: what a command did to a list.
 type Change struct {
 	List    List         `json:"list"`
 	Prefix  netip.Prefix `json:"prefix,omitzero"`
 	Until   time.Time    `json:"until,omitzero"` // zero: for ever
 	Comment string       `json:"comment,omitempty"`
+	Alert   *Cause       `json:"alert,omitempty"` // of a ban that an alert's response made
 	// Gone takes the prefix off, or with no prefix everything.
 	Gone bool `json:"gone,omitempty"`
 }

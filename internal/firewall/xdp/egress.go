@@ -53,9 +53,9 @@ func (f *Firewall) loadEgress() (*outPrograms, error) {
 		return nil, fmt.Errorf("preparing the program for what goes out: %w", err)
 	}
 	shared := map[string]*ebpf.Map{}
-	for name, m := range f.maps() {
-		if spec.Maps[name] != nil {
-			shared[name] = *m
+	for name, m := range f.tables() {
+		if spec.Maps[name] != nil && name != "frames" {
+			shared[name] = m
 		}
 	}
 	p := &outPrograms{}
@@ -150,8 +150,12 @@ func (f *Firewall) egressProgram() (*ebpf.Program, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making %s: %w", dir, err)
 	}
-	if err := swapPins(dir, loaded.FwEntry, loaded.Again, func() error { return nil }); err != nil {
-		return nil, err
+	again := filepath.Join(dir, "again")
+	if err := os.Remove(again); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("removing %s, left by an attempt before: %w", again, err)
+	}
+	if err := errors.Join(loaded.Again.Pin(again), loaded.FwEntry.Pin(filepath.Join(dir, "entry"))); err != nil {
+		return nil, fmt.Errorf("pinning the program for what goes out: %w", err)
 	}
 	return loaded.FwEntry.Clone()
 }
@@ -207,30 +211,36 @@ func (f *Firewall) DetachEgress(device string) error {
 	return nil
 }
 
-// replaceEgress puts this version's program where another's looks at what goes out: no
-// packet is missed.
-func (f *Firewall) replaceEgress() error {
-	dir := egressDir(f.dir)
-	if _, err := os.Stat(filepath.Join(dir, "entry")); err != nil {
-		return nil //nolint:nilerr // nothing is attached
+// nextEgress loads this build's program for what goes out where one of another is pinned;
+// else it gives none.
+func (f *Firewall) nextEgress() (*outPrograms, error) {
+	if _, err := os.Stat(filepath.Join(egressDir(f.dir), "entry")); err != nil {
+		return nil, nil //nolint:nilerr // nothing looks at what goes out
 	}
-	p, err := f.loadEgress()
-	if err != nil {
-		return err
+	return f.loadEgress()
+}
+
+// pins gives how what is pinned of a program is, by the path in the folder of pins. A filter
+// is found again by a pin of its program.
+func (p *outPrograms) pins(attached []Attachment) map[string]func(string) error {
+	out := map[string]func(string) error{"egress/entry": p.FwEntry.Pin, "egress/again": p.Again.Pin}
+	for _, a := range attached {
+		if a.Egress == Clsact {
+			out[filepath.Join("egress", Clsact, a.Device)] = func(path string) error { return pinCopy(p.FwEntry, path) }
+		}
 	}
-	defer p.close() //nolint:errcheck // the pins hold it
-	return swapPins(dir, p.FwEntry, p.Again, func() error {
-		attached, err := f.Attached()
-		if err != nil {
-			return err
+	return out
+}
+
+// replaceEgress has this program judge what goes out where another's does: no packet is
+// missed.
+func (f *Firewall) replaceEgress(p *outPrograms, attached []Attachment) error {
+	for _, a := range attached {
+		if err := f.updateEgress(a, p.FwEntry); err != nil {
+			return fmt.Errorf("replacing the program for what goes out of %s: %w", a.Device, err)
 		}
-		for _, a := range attached {
-			if err := f.updateEgress(a, p.FwEntry); err != nil {
-				return fmt.Errorf("replacing the program for what goes out of %s: %w", a.Device, err)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (f *Firewall) updateEgress(a Attachment, entry *ebpf.Program) error {

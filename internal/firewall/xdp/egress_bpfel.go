@@ -65,7 +65,7 @@ type egressFwControl struct {
 	Blocks uint64
 	LogNs  uint64
 	Marks  uint32
-	Pad    uint32
+	Scans  uint32
 }
 
 type egressFwCount struct {
@@ -184,6 +184,18 @@ type egressFwRule struct {
 	_          [2]byte
 }
 
+type egressFwScan struct {
+	_           structs.HostLayout
+	Source      uint32
+	Since       uint32
+	Ports       uint64
+	Targets     uint64
+	PortCount   uint16
+	TargetCount uint16
+	Told        uint8
+	Pad         [3]uint8
+}
+
 type egressHead struct {
 	_    structs.HostLayout
 	Word [16]uint64
@@ -237,6 +249,7 @@ const (
 	egressMapReasons   = "reasons"
 	egressMapRows      = "rows"
 	egressMapRules     = "rules"
+	egressMapScans     = "scans"
 	egressMapSource6   = "source6"
 	egressMapTarget6   = "target6"
 	egressMapTries     = "tries"
@@ -326,6 +339,7 @@ type egressMapSpecs struct {
 	Reasons   *ebpf.MapSpec `ebpf:"reasons"`
 	Rows      *ebpf.MapSpec `ebpf:"rows"`
 	Rules     *ebpf.MapSpec `ebpf:"rules"`
+	Scans     *ebpf.MapSpec `ebpf:"scans"`
 	Source6   *ebpf.MapSpec `ebpf:"source6"`
 	Target6   *ebpf.MapSpec `ebpf:"target6"`
 	Tries     *ebpf.MapSpec `ebpf:"tries"`
@@ -389,6 +403,7 @@ type egressMaps struct {
 	Reasons   *ebpf.Map `ebpf:"reasons"`
 	Rows      *ebpf.Map `ebpf:"rows"`
 	Rules     *ebpf.Map `ebpf:"rules"`
+	Scans     *ebpf.Map `ebpf:"scans"`
 	Source6   *ebpf.Map `ebpf:"source6"`
 	Target6   *ebpf.Map `ebpf:"target6"`
 	Tries     *ebpf.Map `ebpf:"tries"`
@@ -423,6 +438,7 @@ func (m *egressMaps) Close() error {
 		m.Reasons,
 		m.Rows,
 		m.Rules,
+		m.Scans,
 		m.Source6,
 		m.Target6,
 		m.Tries,

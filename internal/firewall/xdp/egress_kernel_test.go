@@ -2,13 +2,13 @@ package xdp
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
+	"github.com/bearcat-hids/bearcat/internal/firewall/xdp/xdptest"
 	"github.com/bearcat-hids/bearcat/test/kernel/guest"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -41,19 +41,7 @@ func alone(t *testing.T) string {
 	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, r); err != nil {
 		t.Fatal(err)
 	}
-	pins := filepath.Join(t.TempDir(), "bpf")
-	if err := os.Mkdir(pins, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("bpf", pins, "bpf", 0, ""); err != nil {
-		t.Fatalf("mounting a BPF file system: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(pins, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return filepath.Join(pins, "fw")
+	return pinnedFolder(t)
 }
 
 // foreign is a program of someone else, which lets all packets out.
@@ -91,6 +79,19 @@ func leaves(t *testing.T, port int) bool {
 	return err == nil
 }
 
+// released waits until nothing keeps the datagram: the kernel lets go of what is no longer
+// pinned a moment later.
+func released(t *testing.T) bool {
+	t.Helper()
+	end := time.Now().Add(time.Minute)
+	for !leaves(t, 7001) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
 // filters counts those of tc.
 func filters(t *testing.T, index int) int {
 	t.Helper()
@@ -105,6 +106,22 @@ func filters(t *testing.T, index int) int {
 		}
 	}
 	return n
+}
+
+// programID is the number of a pinned program.
+func programID(t *testing.T, dir, name string) ebpf.ProgramID {
+	t.Helper()
+	p, err := ebpf.LoadPinnedProgram(filepath.Join(dir, name), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close() //nolint:errcheck // only asked
+	info, err := p.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := info.ID()
+	return id
 }
 
 // TestEgress attaches in both ways beside programs of others, and takes away what it put
@@ -123,15 +140,16 @@ func TestEgress(t *testing.T) {
 	}
 	open := func() *Firewall {
 		t.Helper()
-		f, err := Load(dir)
+		f, _, err := Install(dir, "test", nil)
 		must(err)
 		t.Cleanup(func() { _ = f.Close() })
 		return f
 	}
 	f := open()
-	must(f.Apply(&firewall.Policy{Rules: []firewall.Rule{{
+	policy := &firewall.Policy{Rules: []firewall.Rule{{
 		Name: "no", Action: firewall.Drop, Out: true, Match: firewall.Match{Has: firewall.DstPort, DstPort: []firewall.Range{{Lo: 7001, Hi: 7001}}},
-	}}}))
+	}}}
+	must(f.Apply(policy))
 	_, err = f.Attach("lo", Generic)
 	must(err)
 	others := foreign(t)
@@ -170,30 +188,38 @@ func TestEgress(t *testing.T) {
 		if leaves(t, 7001) || !leaves(t, 7002) {
 			t.Errorf("%s: what goes out is not judged by the rules", want)
 		}
-		next := open() // as a newer version does
+		open() // as the same version does
 		if leaves(t, 7001) || !leaves(t, 7002) {
 			t.Errorf("%s: what goes out is not judged by the program that came after", want)
 		}
+		// and as another build does, whose policy is in other tables
+		must(xdptest.Age(dir, "odd", "configs", "counters"))
+		next, had, err := Install(dir, "test", func(f *Firewall, _ *Carried) error { return f.Apply(policy) })
+		must(err)
+		t.Cleanup(func() { _ = next.Close() })
+		if had.Policy || leaves(t, 7001) || !leaves(t, 7002) {
+			t.Errorf("%s: what goes out is not judged in the tables of another build: %+v", want, had)
+		}
+		if want == Clsact && programID(t, dir, "egress/entry") != programID(t, dir, "egress/clsact/lo") {
+			t.Error("the pin of the filter has the program before")
+		}
 		s, err := next.Stats()
 		must(err)
-		if len(s.Rules) != 1 || s.Rules[0].Packets < 2 || len(s.Out) == 0 {
+		if len(s.Rules) != 1 || s.Rules[0].Packets < 1 || len(s.Out) == 0 {
 			t.Errorf("%s: counted %+v", want, s)
 		}
 		must(next.DetachEgress("lo"))
 		if next.DetachEgress("lo") == nil {
 			t.Errorf("%s: it was detached twice", want)
 		}
-		if !leaves(t, 7001) || filters(t, lo.Index) != 1 || programs() != 1 {
+		if !released(t) || filters(t, lo.Index) != 1 || programs() != 1 {
 			t.Errorf("%s: after it was detached, %d filters and %d programs are left", want, filters(t, lo.Index), programs())
 		}
 		// and all at once
 		_, err = next.AttachEgress("lo")
 		must(err)
 		must(Panic(dir))
-		// the kernel lets go of what is no longer pinned a moment later
-		for end := time.Now().Add(time.Minute); !leaves(t, 7001) && time.Now().Before(end); {
-		}
-		if !leaves(t, 7001) || filters(t, lo.Index) != 1 || programs() != 1 {
+		if !released(t) || filters(t, lo.Index) != 1 || programs() != 1 {
 			t.Errorf("%s: panic left %d filters and %d programs", want, filters(t, lo.Index), programs())
 		}
 	}
@@ -206,7 +232,7 @@ func TestEgressByFilter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := Load(dir)
+	f, _, err := Install(dir, "test", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

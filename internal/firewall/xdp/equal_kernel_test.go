@@ -26,7 +26,7 @@ var (
 func load(t testing.TB) *Firewall {
 	t.Helper()
 	guest.NeedKernel(t)
-	f, err := Load("")
+	f, err := Load()
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}

@@ -9,17 +9,21 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 )
 
-// Events reads the bans that rules and guards make, also those that were made since
+// Events reads scans, and the bans that rules and guards make, also those that were made since
 // somebody last read, up to some 900. The log can be open at the same time. There is one
 // reader at a time.
 type Events struct {
 	records
 	r    *ringbuf.Reader
 	lock *os.File
+	// refused watches for packets that were for nobody, where the kernel has it.
+	refused link.Link
+	scans   bool // are looked for
 }
 
 // ErrEventsTaken means that somebody else reads the events.
@@ -46,6 +50,10 @@ func (f *Firewall) OpenEvents() (*Events, error) {
 	if err == nil {
 		e.r, err = ringbuf.NewReader(f.objs.Events)
 	}
+	if err == nil {
+		e.scans = true
+		err = e.watchScans()
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the firewall's events: %w", err), e.Close())
 	}
@@ -55,6 +63,9 @@ func (f *Firewall) OpenEvents() (*Events, error) {
 // Close ends the reading; a Next that waits gives os.ErrClosed.
 func (e *Events) Close() error {
 	var errs []error
+	if e.scans {
+		errs = append(errs, e.endScans())
+	}
 	if e.r != nil {
 		errs = append(errs, e.r.Close())
 	}
@@ -64,7 +75,7 @@ func (e *Events) Close() error {
 	return errors.Join(errs...)
 }
 
-// Next waits for a ban until a time, and gives os.ErrDeadlineExceeded then.
+// Next waits for a ban or a scan until a time, and gives os.ErrDeadlineExceeded then.
 func (e *Events) Next(until time.Time) (*Logged, error) {
 	e.r.SetDeadline(until)
 	rec, err := e.r.Read()
@@ -74,21 +85,31 @@ func (e *Events) Next(until time.Time) (*Logged, error) {
 	return e.decode(rec.RawSample)
 }
 
-// Replaced says whether another firewall is pinned by now, or none.
+// Replaced says whether another firewall is pinned by now, or none, or one with tables of
+// its own.
 func (f *Firewall) Replaced() bool {
-	m, err := ebpf.LoadPinnedMap(filepath.Join(f.dir, "control"), nil)
+	for name, was := range map[string]*ebpf.Map{
+		"control": f.objs.Control, "events": f.objs.Events, "reasons": f.objs.Reasons, "counters": f.objs.Counters, "names": f.objs.Names,
+		"configs": f.objs.Configs, "rules": f.objs.Rules,
+	} {
+		now, err := ebpf.LoadPinnedMap(filepath.Join(f.dir, name), nil)
+		if err != nil || idOf(now) != idOf(was) {
+			return true
+		}
+		if err := now.Close(); err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func idOf(m *ebpf.Map) ebpf.MapID {
+	info, err := m.Info()
 	if err != nil {
-		return true
+		return 0
 	}
-	defer m.Close() //nolint:errcheck // only looked at
-	now, err := m.Info()
-	was, err2 := f.objs.Control.Info()
-	if err != nil || err2 != nil {
-		return true
-	}
-	a, _ := now.ID()
-	b, _ := was.ID()
-	return a != b
+	id, _ := info.ID()
+	return id
 }
 
 // FloodRate is how many packets dropped a second make a flood.

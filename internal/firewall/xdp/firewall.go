@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
+	"reflect"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/firewall"
@@ -30,65 +30,38 @@ type Firewall struct {
 	marks *ebpf.Memory // of the map of that name, mapped when it is first written
 	// guard is the watcher of connections where it is not pinned.
 	guard link.Link
+	build string // that loaded it, where it says so
+	held  bool   // the lock is, by whoever installs this one
 }
 
 // ErrNotThere means that no firewall is pinned.
 var ErrNotThere = errors.New("no firewall is loaded: bearcat fw attach DEV loads it")
 
-// Load loads the program, with the empty policy. It is pinned in dir, with what was
-// pinned there before; with an empty dir it goes with the process.
-func Load(dir string) (*Firewall, error) {
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("lifting the limit on locked memory: %w", err)
-	}
+// Load loads the program, with the empty policy, for this process alone.
+func Load() (*Firewall, error) {
 	spec, err := loadProg()
 	if err != nil {
 		return nil, fmt.Errorf("reading the firewall's program: %w", err)
 	}
-	f := &Firewall{dir: dir, spec: spec}
-	var opts ebpf.CollectionOptions
-	fresh := true
-	if dir != "" {
-		if err := os.MkdirAll(filepath.Join(dir, "links"), 0o700); err != nil {
-			return nil, fmt.Errorf("making %s: %w: mount -t bpf bpf /sys/fs/bpf, if that is missing", dir, err)
-		}
-		opts.Maps.PinPath = dir
-		for _, m := range spec.Maps {
-			if !strings.HasPrefix(m.Name, ".") && m.Name != "again" {
-				m.Pinning = ebpf.PinByName
-			}
-		}
-		_, err := os.Stat(filepath.Join(dir, "control"))
-		fresh = err != nil
-	}
-	if err := f.load(opts); err != nil {
+	f := &Firewall{spec: spec}
+	if err := f.load(ebpf.CollectionOptions{}); err != nil {
 		return nil, err
 	}
-	if fresh {
-		c := progFwControl{Seed: rand.Uint64()}
-		if err := f.objs.Control.Put(uint32(0), &c); err != nil {
-			return nil, errors.Join(fmt.Errorf("writing the control map: %w", err), f.Close())
-		}
-		if err := f.Apply(firewall.Empty()); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
+	if err := f.objs.Control.Put(uint32(0), &progFwControl{Seed: rand.Uint64()}); err != nil {
+		return nil, errors.Join(fmt.Errorf("writing the control map: %w", err), f.Close())
 	}
-	if dir != "" {
-		if err := f.replace(); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		if err := f.replaceEgress(); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		if err := f.replaceGuard(); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
+	if err := f.Apply(firewall.Empty()); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
 // load tries for frames in several buffers first, which kernels before 5.18 lack.
 func (f *Firewall) load(opts ebpf.CollectionOptions) error {
+	// before 5.11 tables count against it
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return fmt.Errorf("lifting the limit on locked memory: %w", err)
+	}
 	entry := f.spec.Programs["fw_entry"]
 	match := f.spec.Programs["fw_match"]
 	entry.Flags |= unix.BPF_F_XDP_HAS_FRAGS
@@ -109,56 +82,7 @@ func (f *Firewall) load(opts ebpf.CollectionOptions) error {
 		return fmt.Errorf("preparing the firewall's program: %w", err)
 	}
 	if err := f.spec.LoadAndAssign(&f.objs, &opts); err != nil {
-		if errors.Is(err, ebpf.ErrMapIncompatible) {
-			return fmt.Errorf("loading the firewall: %w: another version's maps are pinned in %s: bearcat fw panic removes them", err, f.dir)
-		}
 		return fmt.Errorf("loading the firewall: %w", err)
-	}
-	return nil
-}
-
-// replace puts this program where the one before was, on every device, and then
-// lets that one go. The map through which a program calls itself is pinned as long
-// as the program is attached: the kernel empties it otherwise.
-func (f *Firewall) replace() error {
-	return swapPins(f.dir, f.objs.FwEntry, f.objs.Again, func() error {
-		attached, err := f.Attached()
-		if err != nil {
-			return err
-		}
-		for _, a := range attached {
-			if err := f.update(a.Device); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// swapPins pins a program and the map through which it calls itself where those before are
-// pinned, and calls use in between: when both are there.
-func swapPins(dir string, entry *ebpf.Program, again *ebpf.Map, use func() error) error {
-	fresh := map[string]func(string) error{"entry": entry.Pin, "again": again.Pin}
-	for name, pin := range fresh {
-		path := filepath.Join(dir, name+"-new")
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("removing %s, left by an attempt before: %w", path, err)
-		}
-		if err := pin(path); err != nil {
-			return fmt.Errorf("pinning to %s: %w", path, err)
-		}
-	}
-	if err := use(); err != nil {
-		return err
-	}
-	for name := range fresh {
-		path := filepath.Join(dir, name)
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("removing the pin of the program before: %w", err)
-		}
-		if err := os.Rename(path+"-new", path); err != nil {
-			return fmt.Errorf("pinning the program: %w", err)
-		}
 	}
 	return nil
 }
@@ -181,16 +105,18 @@ func Open(dir string) (*Firewall, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("lifting the limit on locked memory: %w", err)
 	}
-	f := &Firewall{dir: dir}
 	spec, err := loadProg()
 	if err != nil {
 		return nil, fmt.Errorf("reading the firewall's program: %w", err)
 	}
-	f.spec = spec
-	for name, to := range f.maps() {
-		if *to, err = ebpf.LoadPinnedMap(filepath.Join(dir, name), nil); err != nil {
-			return nil, errors.Join(fmt.Errorf("opening the firewall's map %s: %w", name, err), f.Close())
-		}
+	f := &Firewall{dir: dir, spec: spec}
+	unlock, err := f.lockAs(unix.LOCK_SH) // pins are of one build while nobody installs another
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := f.openTables(); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	if f.objs.FwEntry, err = ebpf.LoadPinnedProgram(filepath.Join(dir, "entry"), nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the firewall's program: %w", err), f.Close())
@@ -198,16 +124,52 @@ func Open(dir string) (*Firewall, error) {
 	return f, nil
 }
 
-// maps are those that commands and other programs use too, by their names.
-func (f *Firewall) maps() map[string]**ebpf.Map {
-	m := &f.objs
-	return map[string]**ebpf.Map{
-		"rows": &m.Rows, "rules": &m.Rules, "payloads": &m.Payloads, "tries": &m.Tries, "flats": &m.Flats, "heads": &m.Heads, "source6": &m.Source6, "target6": &m.Target6,
-		"configs": &m.Configs, "control": &m.Control, "active": &m.Active, "block4": &m.Block4, "block6": &m.Block6, "blocknet4": &m.Blocknet4,
-		"blocknet6": &m.Blocknet6, "allow4": &m.Allow4, "allow6": &m.Allow6, "bans": &m.Bans, "buckets": &m.Buckets,
-		"reasons": &m.Reasons, "counters": &m.Counters, "names": &m.Names, "guards": &m.Guards, "drops": &m.Drops, "near4": &m.Near4, "marks": &m.Marks, "log_paid": &m.LogPaid,
-		"events": &m.Events,
+// openTables opens the pinned tables, which must have the form that this build knows.
+func (f *Firewall) openTables() error {
+	before, err := readStamp(f.dir)
+	if err != nil {
+		return err
 	}
+	now, err := stampOf(f.spec, "")
+	if err != nil {
+		return err
+	}
+	f.build = before[buildKey]
+	fields := f.fields()
+	for name, spec := range pinnedTables(f.spec) {
+		m, err := ebpf.LoadPinnedMap(filepath.Join(f.dir, name), nil)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("opening the firewall's map %s: %w", name, err)
+		}
+		if err == nil {
+			*fields[name] = m
+		}
+		if err != nil || !sameLayout(before, now, name) || spec.Compatible(m) != nil {
+			return &OtherBuildError{Build: f.build, Table: name}
+		}
+	}
+	return nil
+}
+
+// fields gives where the tables stand, by name.
+func (f *Firewall) fields() map[string]**ebpf.Map {
+	out := map[string]**ebpf.Map{}
+	all := reflect.ValueOf(&f.objs.progMaps).Elem()
+	for i := range all.NumField() {
+		if m, ok := all.Field(i).Addr().Interface().(**ebpf.Map); ok {
+			out[all.Type().Field(i).Tag.Get("ebpf")] = m
+		}
+	}
+	return out
+}
+
+// tables gives those tables that are pinned, by name.
+func (f *Firewall) tables() map[string]*ebpf.Map {
+	out, fields := map[string]*ebpf.Map{}, f.fields()
+	for name := range pinnedTables(f.spec) {
+		out[name] = *fields[name]
+	}
+	return out
 }
 
 // Program is what judges frames, for benchmarks that run it on frames of their own.
@@ -283,15 +245,17 @@ func (f *Firewall) Switch(slot uint32) error {
 }
 
 // lock keeps other processes from changing the firewall until it is undone.
-func (f *Firewall) lock() (func(), error) {
-	if f.dir == "" {
+func (f *Firewall) lock() (func(), error) { return f.lockAs(unix.LOCK_EX) }
+
+func (f *Firewall) lockAs(how int) (func(), error) {
+	if f.dir == "" || f.held {
 		return func() {}, nil
 	}
 	d, err := os.Open(f.dir)
 	if err != nil {
 		return nil, fmt.Errorf("locking the firewall: %w", err)
 	}
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
+	if err := unix.Flock(int(d.Fd()), how); err != nil {
 		return nil, errors.Join(fmt.Errorf("locking the firewall: %w", err), d.Close())
 	}
 	return func() { _ = d.Close() }, nil

@@ -28,6 +28,9 @@ typedef __u64 u64;
 #define MARKS 262144 /* bytes: room for all bans with most of them unset, in the second cache */
 #define COUNTERS 20480 /* of the rules of two policies */
 #define GUARDS 64
+#define SCANS 16384
+#define SCAN_COUNT 20 /* ports, or addresses, make a scan */
+#define R_REFUSED 255 /* of a scan: no socket waited */
 #define NOBODY 0xffffffff /* in place of a counter: a command, or no rule */
 
 /* Why a frame had its verdict; the names are in internal/firewall/reason.go. */
@@ -165,7 +168,7 @@ struct fw_control {
 	u64 blocks; /* which kinds of entries were ever added: see B_ */
 	u64 log_ns; /* of a processor's time for one logged drop; 0: nobody reads the log */
 	u32 marks;  /* which of the two tables of marks is read */
-	u32 pad;
+	u32 scans;  /* the seconds within which ports and addresses are counted; 0: nobody asks */
 };
 
 enum { B_ADDR4 = 1, B_NET4 = 2, B_ADDR6 = 4, B_NET6 = 8, B_ALLOW4 = 16, B_ALLOW6 = 32, B_BAN = 64, B_BANNET = 128 };
@@ -183,9 +186,10 @@ struct fw_ban {
 	u32 by;	     /* the counter of the rule or guard, or NOBODY */
 };
 
-enum { LOG_DROP, LOG_BAN };
+enum { LOG_DROP, LOG_BAN, LOG_SCAN };
 
-/* One record of the log; a drop's has the head of the frame behind it. */
+/* One record of the log; a drop's has the head of the frame behind it. Of a scan, strikes are
+ * ports and length are addresses. */
 struct fw_log {
 	u64 time; /* on the boot clock */
 	u64 ban_ns;
@@ -200,6 +204,18 @@ struct fw_log {
 	u8 reason;
 	u8 out; /* it was to leave */
 	u8 pad;
+};
+
+/* What one source tried: a bit for each hash of a port and of an address, so there were
+ * at least as many as bits. Sources that share a place push each other out: nobody is
+ * told of for what another did. */
+struct fw_scan {
+	u32 source; /* the other half of the hash */
+	u32 since;  /* seconds */
+	u64 ports, targets;
+	u16 port_count, target_count;
+	u8 told;
+	u8 pad[3];
 };
 
 struct fw_paid {

@@ -38,7 +38,7 @@ type guardFwControl struct {
 	Blocks uint64
 	LogNs  uint64
 	Marks  uint32
-	Pad    uint32
+	Scans  uint32
 }
 
 type guardFwCount struct {

@@ -177,6 +177,36 @@ func (f *Firewall) Ban(p netip.Prefix, d time.Duration) error {
 	return f.mark(key)
 }
 
+// Banned gives the ban that holds for a source, by itself or by its 64 bits of IPv6; nil
+// where there is none.
+func (f *Firewall) Banned(p netip.Prefix) (*Entry, error) {
+	now, err := bootNow()
+	if err != nil {
+		return nil, err
+	}
+	tries := []netip.Prefix{p}
+	if p.Addr().Is6() && p.Bits() > 64 {
+		tries = append(tries, netip.PrefixFrom(p.Addr(), 64).Masked())
+	}
+	for _, p := range tries {
+		key, err := banKey(p)
+		if err != nil {
+			return nil, err
+		}
+		var b progFwBan
+		switch err := f.objs.Bans.Lookup(key, &b); {
+		case errors.Is(err, ebpf.ErrKeyNotExist):
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("looking for a ban of %s: %w", p, err)
+		}
+		if left := time.Duration(b.Until) - now; left > 0 {
+			return &Entry{Prefix: p, Left: left, Hits: b.Hits, Strikes: b.Strikes}, nil
+		}
+	}
+	return nil, nil
+}
+
 // Unban ends a ban; false means that there was none.
 func (f *Firewall) Unban(p netip.Prefix) (bool, error) {
 	key, err := banKey(p)

@@ -16,19 +16,24 @@ import (
 )
 
 // Logged is one line of the log: a dropped frame, or a ban that a rule or a guard
-// made.
+// made. Among events are also scans.
 type Logged struct {
 	Time   time.Time
-	Ban    time.Duration // 0: a drop
+	Ban    time.Duration // of a ban, else 0
 	Source netip.Prefix  // of a ban
 	// Strikes is how many bans of the source went before.
 	Strikes uint32
-	Rule    string // that dropped or banned, if one did
-	Reason  firewall.Reason
-	Device  uint32 // index
-	Length  uint32
-	Out     bool   // it was to leave
-	Frame   []byte // its first 256 bytes
+	// Of a scan: so many ports and addresses were tried, at least, and its Reason is
+	// of the last try.
+	Scan             bool
+	Ports, Addresses uint32
+	Refused          bool   // no socket waited; else it was dropped for the Reason
+	Rule             string // that dropped or banned, if one did
+	Reason           firewall.Reason
+	Device           uint32 // index
+	Length           uint32
+	Out              bool   // it was to leave
+	Frame            []byte // its first 256 bytes
 	// Unsaid is how many drops before had no room in the rate.
 	Unsaid uint64
 }
@@ -41,6 +46,13 @@ type Log struct {
 	// Lost is how many records the reader was too slow for.
 	Lost uint64
 }
+
+// As in fw.h: the kind of records about scans, and the reason of those that the kernel
+// refused.
+const (
+	logScan = 2
+	refused = 255
+)
 
 // OpenLog has up to rate drops a second and processor said, and every ban.
 func (f *Firewall) OpenLog(rate int) (*Log, error) {
@@ -140,7 +152,11 @@ func (l *records) decode(b []byte) (*Logged, error) {
 		Time: l.start.Add(time.Duration(k.Time)), Ban: time.Duration(k.BanNs), Strikes: k.Strikes, Reason: firewall.Reason(k.Reason),
 		Device: k.Device, Out: k.Out != 0, Length: k.Length, Unsaid: k.Unsaid, Frame: b[size:min(len(b), size+int(k.Captured))],
 	}
-	if k.BanNs > 0 {
+	if out.Scan = k.Kind == logScan; out.Scan {
+		out.Ports, out.Addresses, out.Refused = k.Strikes, k.Length, k.Reason == refused
+		out.Strikes, out.Length = 0, 0
+	}
+	if k.BanNs > 0 || out.Scan {
 		out.Source = banned(k.Addr)
 	}
 	if k.Counter == nobody {

@@ -65,7 +65,7 @@ type progFwControl struct {
 	Blocks uint64
 	LogNs  uint64
 	Marks  uint32
-	Pad    uint32
+	Scans  uint32
 }
 
 type progFwCount struct {
@@ -203,6 +203,18 @@ type progFwRule struct {
 	_          [2]byte
 }
 
+type progFwScan struct {
+	_           structs.HostLayout
+	Source      uint32
+	Since       uint32
+	Ports       uint64
+	Targets     uint64
+	PortCount   uint16
+	TargetCount uint16
+	Told        uint8
+	Pad         [3]uint8
+}
+
 type progHead struct {
 	_    structs.HostLayout
 	Word [16]uint64
@@ -256,6 +268,7 @@ const (
 	progMapReasons   = "reasons"
 	progMapRows      = "rows"
 	progMapRules     = "rules"
+	progMapScans     = "scans"
 	progMapSource6   = "source6"
 	progMapTarget6   = "target6"
 	progMapTries     = "tries"
@@ -345,6 +358,7 @@ type progMapSpecs struct {
 	Reasons   *ebpf.MapSpec `ebpf:"reasons"`
 	Rows      *ebpf.MapSpec `ebpf:"rows"`
 	Rules     *ebpf.MapSpec `ebpf:"rules"`
+	Scans     *ebpf.MapSpec `ebpf:"scans"`
 	Source6   *ebpf.MapSpec `ebpf:"source6"`
 	Target6   *ebpf.MapSpec `ebpf:"target6"`
 	Tries     *ebpf.MapSpec `ebpf:"tries"`
@@ -408,6 +422,7 @@ type progMaps struct {
 	Reasons   *ebpf.Map `ebpf:"reasons"`
 	Rows      *ebpf.Map `ebpf:"rows"`
 	Rules     *ebpf.Map `ebpf:"rules"`
+	Scans     *ebpf.Map `ebpf:"scans"`
 	Source6   *ebpf.Map `ebpf:"source6"`
 	Target6   *ebpf.Map `ebpf:"target6"`
 	Tries     *ebpf.Map `ebpf:"tries"`
@@ -442,6 +457,7 @@ func (m *progMaps) Close() error {
 		m.Reasons,
 		m.Rows,
 		m.Rules,
+		m.Scans,
 		m.Source6,
 		m.Target6,
 		m.Tries,

@@ -89,6 +89,7 @@ type Status struct {
 	Default    string       `json:"default"`
 	DefaultOut string       `json:"default_out"`
 	Monitor    bool         `json:"monitor"`
+	Build      string       `json:"build,omitempty"` // of bearcat, that loaded it
 }
 
 // Status asks where the firewall is and what it goes by.
@@ -105,7 +106,10 @@ func (f *Firewall) Status() (*Status, error) {
 	if err := f.objs.Configs.Lookup(slot, &c); err != nil {
 		return nil, fmt.Errorf("reading the policy in use: %w", err)
 	}
-	s := &Status{Attached: attached, Rules: c.Rules, Default: firewall.Action(c.DefaultAction).String(), DefaultOut: firewall.Action(c.DefaultOut).String(), Monitor: c.Monitor != 0}
+	s := &Status{
+		Attached: attached, Rules: c.Rules, Default: firewall.Action(c.DefaultAction).String(), DefaultOut: firewall.Action(c.DefaultOut).String(),
+		Monitor: c.Monitor != 0, Build: f.build,
+	}
 	s.Engine = "no rules: lists and the default decide"
 	if c.Rules > 0 {
 		s.Engine = fmt.Sprintf("bit vectors: five rows of %d words, and the rules that all five accept", c.Words)

@@ -6,6 +6,7 @@
 #define BEARCAT_FW_VERDICT_H
 
 #include "parse.h"
+#include "scan.h"
 
 /* Whether the other end is on the allow list. */
 static __always_inline u32 allowed(struct fw_frame *f, u64 blocks)
@@ -76,6 +77,34 @@ static __always_inline struct fw_frame *keep(struct hook_ctx *ctx, struct fw_fra
 	return kept;
 }
 
+#if !OUT
+/* Notes what a dropped frame tried. Answers are none: TCP with an acknowledgement, and
+ * UDP from a port of services. */
+__noinline int note_drop(struct xdp_md *ctx)
+{
+	u32 zero = 0;
+	struct fw_frame *f = bpf_map_lookup_elem(&frames, &zero);
+	struct fw_control *c = bpf_map_lookup_elem(&control, &zero);
+	struct scan_try t = {};
+
+	if (!f || !c || (f->has_tcp && f->tcp_flags & 16) || (f->proto == 17 && f->has_ports && f->sport < 1024))
+		return 0;
+	if (f->family == 4)
+		map4(&t.source, f->saddr);
+	else
+		__builtin_memcpy(t.source.addr, f->saddr, 16);
+	__builtin_memcpy(&t.target_hi, f->daddr, 8);
+	__builtin_memcpy(&t.target_lo, f->daddr + 8, 8);
+	t.has_port = f->has_ports;
+	t.port = f->dport;
+	t.device = ctx->ingress_ifindex; /* unused arguments are not passed */
+	t.reason = f->reason;
+	t.rule = f->reason == R_RULE ? f->rule : NOBODY;
+	note_try(c, &t, has_coarse ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns());
+	return 0;
+}
+#endif
+
 /* Gives the verdict and counts it under its reason. */
 static __always_inline int finish(struct hook_ctx *ctx, struct fw_frame *f, struct fw_control *c, struct fw_config *config, u32 drop,
 				  u32 reason)
@@ -87,6 +116,13 @@ static __always_inline int finish(struct hook_ctx *ctx, struct fw_frame *f, stru
 		drop = 0;
 		reason = R_ALLOW;
 	}
+#if !OUT /* this host is no scanner of itself */
+	if (drop && c->scans && (reason == R_RULE || reason == R_DEFAULT)) {
+		f->reason = reason;
+		keep(ctx, f);
+		note_drop(ctx);
+	}
+#endif
 	if (drop && config->monitor) {
 		drop = 0;
 		key = reason + OUT * 2 * R_COUNT;

@@ -101,6 +101,11 @@ func appendFirewall(dst []byte, f *event.FirewallInfo) []byte {
 		return dst
 	}
 	dst = termtext.Append(append(dst, ' '), f.Source)
+	if f.Kind == "scan" {
+		dst = strconv.AppendInt(append(dst, " tried "...), int64(f.Ports), 10)
+		dst = strconv.AppendInt(append(dst, " ports and "...), int64(f.Addresses), 10)
+		return termtext.Append(append(dst, " addresses, the last: "...), f.Reason)
+	}
 	dst = append(append(dst, " is banned for "...), f.For.String()...)
 	dst = termtext.Append(append(dst, " by "...), f.Rule)
 	if f.Strikes > 0 {

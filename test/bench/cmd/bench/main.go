@@ -146,6 +146,7 @@ func fw(ctx context.Context, args []string) error {
 	c := newCommon("fw")
 	o := bench.FirewallOptions{Progress: os.Stderr}
 	c.set.IntVar(&o.Rounds, "rounds", 11, "`number` of rounds")
+	c.set.StringVar(&o.Peers, "peers", "", "`folder` below which packages of other firewalls are unpacked")
 	repeat := c.set.Uint("repeat", 200_000, "`packets` in a run")
 	if err := c.parse(args); err != nil {
 		return err
