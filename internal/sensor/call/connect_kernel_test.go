@@ -80,7 +80,9 @@ func TestConnectsAreFilteredByAddress(t *testing.T) {
 		return netip.AddrPortFrom(a, c.Addr.RemotePort)
 	}
 	w.find(event.Connect, "the last connect", func(r *event.TaskRecord) bool { return passed(r.Call) == last })
-	if n := w.count(event.Connect, func(r *event.TaskRecord) bool { return r.Call.FD != nil && r.Call.FD.Sock != nil && r.Call.FD.Sock.Type == "stream" }); n != 1 {
+	if n := w.count(event.Connect, func(r *event.TaskRecord) bool {
+		return r.Call.FD != nil && r.Call.FD.Sock != nil && r.Call.FD.Sock.Type == "stream"
+	}); n != 1 {
 		t.Errorf("%d connects of the stream socket are seen, want 1", n)
 	}
 	for _, to := range ends {
