@@ -12,6 +12,10 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/scan"
 )
 
+// prepareAfter is how long after the start what a look needs is read beforehand, which
+// takes longer than all else of a start.
+const prepareAfter = time.Minute
+
 // scans compares the kernel with what the host tells, again and again and where something
 // gives a reason, and tells of each finding that the look before did not have.
 type scans struct {
@@ -37,9 +41,13 @@ func (s *scans) start(ctx context.Context, cfg config.Scan, p *pipeline) (wait f
 	if cfg.Live {
 		l := newLive(uint32(os.Getpid()))
 		p.notice(l)
+		done.Go(func() { l.loop(ctx, scan.Soon, s.report, s.warn) })
 		done.Go(func() {
-			scan.Prepare()
-			l.loop(ctx, scan.Soon, s.report, s.warn)
+			select {
+			case <-ctx.Done():
+			case <-time.After(prepareAfter):
+				scan.Prepare()
+			}
 		})
 		u := &unlisted{alive: p.alive, pids: p.pids, told: map[event.Key]bool{}, found: func(f scan.Finding, k event.Key) {
 			s.report(&scan.Report{Findings: []scan.Finding{f}}, nil, &cause{proc: k})

@@ -20,7 +20,7 @@ const (
 	unlistedEvery   = 500 * time.Millisecond
 	unlistedAtMost  = 5 * time.Second
 	unlistedConfirm = 250 * time.Millisecond
-	unlistedShare   = 200
+	unlistedShare   = 500
 )
 
 // unlisted looks for processes that began before the agent's eyes, have not ended, and are
