@@ -127,7 +127,7 @@ Linux 6.6, which lacks tcx, by a clsact filter.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&mode, "mode", string(xdp.Auto), "auto, native or generic")
+	cmd.Flags().StringVar(&mode, "mode", string(xdp.Auto), "auto, native or generic; offload says why not")
 	cmd.Flags().BoolVar(&egress, "egress", false, "judge what goes out of them too")
 	cmd.Flags().BoolVar(&bare, "no-protection", false, "put nothing on the allow list")
 	return cmd

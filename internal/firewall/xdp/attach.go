@@ -23,6 +23,9 @@ const (
 	Auto    Mode = "auto"
 	Native  Mode = "native"
 	Generic Mode = "generic"
+	// Offload would run it on the card. It is always refused: the one driver that runs
+	// programs, nfp, has tables of the kinds hash and array for them and no others.
+	Offload Mode = "offload"
 )
 
 // Attachment is the firewall at a device.
@@ -38,6 +41,9 @@ type Attachment struct {
 // Attach puts the firewall in front of a device. It replaces nothing of others.
 func (f *Firewall) Attach(device string, mode Mode) (Attachment, error) {
 	a := Attachment{Device: device, Mode: mode}
+	if mode == Offload {
+		return a, fmt.Errorf("%s cannot be filtered by its card: no card takes a program with tries, tables that forget and a ring, as the firewall's is: native mode is the fastest there is", device)
+	}
 	dev, err := net.InterfaceByName(device)
 	if err != nil {
 		return a, fmt.Errorf("there is no device %q: ip link lists them", device)
@@ -62,7 +68,7 @@ func (f *Firewall) Attach(device string, mode Mode) (Attachment, error) {
 		Auto: {link.XDPDriverMode, link.XDPGenericMode}, Native: {link.XDPDriverMode}, Generic: {link.XDPGenericMode},
 	}[mode]
 	if flags == nil {
-		return a, fmt.Errorf("%q is none of auto, native, generic", mode)
+		return a, fmt.Errorf("%q is none of auto, native, generic, offload", mode)
 	}
 	var l link.Link
 	for _, flag := range flags {
