@@ -255,6 +255,10 @@ func TestFirewallPolicy(t *testing.T) {
 	n.listen(9000, 9001)
 	n.fw("attach", "fws", "--mode", "native")
 	drop := "rules: [{name: a, action: drop, match: {protocol: tcp, dport: 9001, src: 10.77.0.0/24}}]"
+	late := strings.Replace(drop, "}]", "}, {name: b, action: pass, match: {protocol: tcp, dport: 9001, src: 10.77.0.2}}]", 1)
+	if out, err := n.command("apply", n.file(late)).CombinedOutput(); err != nil || !strings.Contains(string(out), "rule b never holds: a, before it, drops all") {
+		t.Errorf("a rule that never holds: %v: %s", err, out)
+	}
 	n.apply(drop)
 	n.want("another port", v4a, true)
 	n.want("a dropped port", v4b, false)

@@ -165,6 +165,9 @@ func (h *Host) Apply(name string, text []byte, trial *Trial) ([]firewall.Region,
 	if h.state().Pending() {
 		return nil, errors.New("a policy waits to be confirmed: bearcat fw confirm keeps it")
 	}
+	for _, w := range firewall.Warnings(policy) {
+		h.Say(w)
+	}
 	fw, err := h.Open()
 	if err != nil {
 		return nil, err
