@@ -125,7 +125,7 @@ func (s *search) ask(h *holder) *view {
 	}
 	// Of connects that a process repeats only the first may be told
 	// (event.ConnectOnce).
-	connects := slices.ContainsFunc(h.socks, func(x sock) bool { return !x.inbound })
+	connects := slices.ContainsFunc(h.socks, func(x sock) bool { return !x.inbound && x.at != 0 }) // not its parent
 	if unknown && (h.listens || h.unsure || connects) {
 		all := s.probe.Inet(h.key.Pid)
 		for _, fd := range fds {
