@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type pipeline struct {
 	alerts     *alerts.Log
 	respond    *respond.Responder // nil for none
 	live       *live              // nil for none
+	own        uint32             // the agent's pid
 	// last is when each stream was heard of last, in ns since 1970.
 	last [streamsMax]atomic.Int64
 
@@ -116,7 +118,7 @@ type counts struct {
 
 func newPipeline(decoders []decoder, t *table.Table, e *rule.Engine, sinks []sink.Sink) *pipeline {
 	p := &pipeline{table: t, engine: e, sinks: sinks, streams: kernel.NewStreams(), names: newNames(),
-		byRun: make([]atomic.Uint64, len(e.Set().Rules())), alerts: alerts.New(alerts.Options{})}
+		byRun: make([]atomic.Uint64, len(e.Set().Rules())), alerts: alerts.New(alerts.Options{}), own: uint32(os.Getpid())}
 	p.decoders(decoders...)
 	p.match = p.alert
 	return p
@@ -157,7 +159,7 @@ func (p *pipeline) Record(_ event.Class, raw []byte) {
 	p.count.decodeOut.Add(1)
 	if p.table.Apply(&p.rec, &p.ev) {
 		p.last[p.rec.Stream%streamsMax].Store(p.ev.Time.UnixNano())
-		if p.canary.claims(&p.ev) {
+		if p.canary.claims(&p.ev) || p.ownProgram(&p.ev) {
 			return
 		}
 		p.names.apply(&p.ev)
@@ -172,6 +174,12 @@ func (p *pipeline) Record(_ event.Class, raw []byte) {
 			p.emit()
 		}
 	}
+}
+
+// ownProgram reports whether an event is of a program that the agent itself loads, as it
+// does for each look at the kernel: that is nothing to tell.
+func (p *pipeline) ownProgram(ev *event.Event) bool {
+	return ev.Type == event.BPF && ev.Proc != nil && ev.Proc.Pid == p.own
 }
 
 // Flush implements kernel.Handler.

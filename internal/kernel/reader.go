@@ -22,8 +22,10 @@ const freeBytes = 64 << 10
 // A record of the bulk class must not overtake the critical records before it:
 // a change of name means nothing without the exec. So a round first looks at what
 // the bulk ring holds, then reads the critical ring, which by then holds
-// everything older, and puts the bulk records in between by their times. Records
-// stay where they are until they have been handed on.
+// everything older, and puts the bulk records in between by their times. Critical
+// records from after the look are left to the next round, as there may be older bulk
+// records that the look did not find. Records stay where they are until they have been
+// handed on.
 type reader struct {
 	t     *Transport
 	h     Handler
@@ -128,16 +130,26 @@ func (r *reader) sleep(ctx context.Context) error {
 	return nil
 }
 
-// round hands on what the rings hold and returns how many records it was.
+// round hands on what the rings hold and returns how many records it was, with one that
+// it left to the next.
 func (r *reader) round() (int, error) {
 	r.full = false
+	looked := BootNow()
+	if looked == 0 {
+		looked = ^uint64(0)
+	}
 	r.takeBulk()
-	n := len(r.bulk)
+	n, left := len(r.bulk), 0
 	c := r.rings[event.Critical]
 	from := c.at
 	for range roundRecords {
+		at := c.at
 		raw := c.next()
 		if raw == nil {
+			break
+		}
+		if stamp(raw) > looked {
+			c.at, left = at, 1
 			break
 		}
 		if r.next < len(r.bulk) {
@@ -154,7 +166,8 @@ func (r *reader) round() (int, error) {
 	b.free(b.at)
 	r.h.Flush(r.pending)
 	r.pending = 0
-	return n, nil
+	r.full = r.full || left > 0
+	return n + left, nil
 }
 
 // account counts what was read of a ring.

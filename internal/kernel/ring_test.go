@@ -2,10 +2,13 @@ package kernel
 
 import (
 	"encoding/binary"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/bearcat-hids/bearcat/internal/event"
 )
 
 // fakeRing is a ring in memory of our own, with the data twice as the kernel maps it.
@@ -64,5 +67,57 @@ func TestRingBusy(t *testing.T) {
 	atomic.StoreUint32((*uint32)(unsafe.Pointer(&r.data[0])), 4)
 	if got := <-done; got != "late" {
 		t.Errorf("read %q", got)
+	}
+}
+
+// seen notes what a reader hands on.
+type seen struct {
+	got []string
+	// then is called at the first record.
+	then func()
+}
+
+func (s *seen) Record(c event.Class, raw []byte) {
+	if s.then != nil {
+		s.then()
+		s.then = nil
+	}
+	s.got = append(s.got, c.String()+string(raw[8:]))
+}
+func (s *seen) Flush(int) {}
+
+// TestRoundsKeepTheOrder: records that come while a round is at work are handed on by the
+// next, so that a critical one does not overtake a bulk one that is older.
+func TestRoundsKeepTheOrder(t *testing.T) {
+	h := &seen{}
+	r := &reader{t: &Transport{}, h: h}
+	for c := range r.rings {
+		r.rings[c] = fakeRing(1 << 12)
+		r.t.sizes[c] = 1 << 12
+	}
+	at := func(c event.Class, text string) {
+		r.rings[c].put(0, string(binary.NativeEndian.AppendUint64(nil, BootNow()))+text)
+	}
+	at(event.Critical, "1")
+	at(event.Bulk, "2")
+	at(event.Critical, "3")
+	h.then = func() {
+		at(event.Bulk, "4")
+		at(event.Critical, "5")
+	}
+	for {
+		n, err := r.round()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if got, want := strings.Join(h.got, " "), "critical1 bulk2 critical3 bulk4 critical5"; got != want {
+		t.Errorf("the order is %s, want %s", got, want)
+	}
+	if c := r.rings[event.Critical]; *c.cons != *c.prod || r.t.received[event.Critical].Load() != 3 {
+		t.Errorf("of %d bytes %d were given back, and %d records counted", *c.prod, *c.cons, r.t.received[event.Critical].Load())
 	}
 }

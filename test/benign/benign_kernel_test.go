@@ -69,6 +69,9 @@ func (w *work) run(t *testing.T, agent *scenario.Agent) {
 		t.Errorf("the work itself failed: %v\n%s", err, printed)
 	}
 	for _, a := range alerts {
+		if strings.Contains(a.Output, hiddenByAttack) {
+			continue
+		}
 		if !slices.Contains(said, a.Rule) {
 			said = append(said, a.Rule)
 		}
@@ -77,6 +80,10 @@ func (w *work) run(t *testing.T, agent *scenario.Agent) {
 		}
 	}
 }
+
+// hiddenByAttack is the module of an attack that may have run in this guest before, and that
+// stays for as long as the guest lives: it is found again wherever modules are loaded.
+const hiddenByAttack = "scenario_k4"
 
 // unpackServers puts what tools/deps/servers.sh has fetched into the guest, whose files are its
 // own; on the machine itself nothing of it is installed.
