@@ -239,6 +239,11 @@ func TestFirewallLists(t *testing.T) {
 	n.refused("not on the block list", "remove", "10.9.9.9")
 	n.refused("no device", "attach", "nosuch0")
 	n.fw("attach", "fws")
+	pins := n.flags[1]
+	n.flags[1] += "2" // another firewall's
+	n.refused("fws has a program of someone else: fw_entry", "attach", "fws")
+	n.fw("panic")
+	n.flags[1] = pins
 	n.fw("add", "10.77.0.2")
 	n.want("blocked", v4a, false)
 	n.fw("panic")
@@ -248,6 +253,19 @@ func TestFirewallLists(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.refused("stays off", "attach", "fws")
+	if err := os.Remove(n.flags[5]); err != nil {
+		t.Fatal(err)
+	}
+	n.fw("attach", "fws")
+	n.ip("-n", n.server, "link", "del", "fws") // a device that vanishes
+	if out := n.fw("status"); !strings.Contains(out, "device   none") && !strings.Contains(out, "none: bearcat fw attach DEV") {
+		t.Errorf("without its device the firewall is at\n%s", out)
+	}
+	n.ip("link", "add", "fws", "netns", n.server, "type", "veth", "peer", "name", "fwc", "netns", n.client)
+	n.fw("attach", "fws") // and comes anew
+	if out := n.fw("status"); !strings.Contains(out, "fws") {
+		t.Errorf("with its device again the firewall is at\n%s", out)
+	}
 }
 
 func TestFirewallPolicy(t *testing.T) {

@@ -187,5 +187,15 @@ func TestInstall(t *testing.T) {
 			t.Errorf("with less room %q is lost, want %q", had.Lost, want)
 		}
 	}
+	before, err := f.Bans()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Ban(p("203.0.113.9/32"), time.Hour); err == nil || !strings.Contains(err.Error(), "the list is full, 203.0.113.9/32 was not added") {
+		t.Errorf("a ban more than there is room for: %v", err)
+	}
+	if after, err := f.Bans(); err != nil || len(before) != 2 || len(after) != 2 || after[0].Prefix != before[0].Prefix || after[1].Prefix != before[1].Prefix {
+		t.Errorf("bans %+v, before one too many %+v (%v)", after, before, err)
+	}
 	closed(f)
 }
