@@ -239,6 +239,12 @@ func TestFirewallLists(t *testing.T) {
 	n.refused("not on the block list", "remove", "10.9.9.9")
 	n.refused("no device", "attach", "nosuch0")
 	n.fw("attach", "fws")
+	n.refused("bits set beyond /24", "add", "192.0.2.7/24")
+	n.fw("add", "192.0.2.7/24", "--mask")
+	if out := n.fw("list"); !strings.Contains(out, "192.0.2.0/24") {
+		t.Errorf("the list is %q, want the network of 192.0.2.7/24", out)
+	}
+	n.fw("remove", "192.0.2.7/24", "--mask")
 	pins := n.flags[1]
 	n.flags[1] += "2" // another firewall's
 	n.refused("fws has a program of someone else: fw_entry", "attach", "fws")

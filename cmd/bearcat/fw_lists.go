@@ -37,13 +37,18 @@ func (l listed) change(x netip.Prefix) host.Change {
 // each makes a command that does something for every address or prefix it is given,
 // and notes it. All are read before the first is acted on.
 func (p *fwPlaces) each(use, short, example string, l listed, do func(*xdp.Firewall, netip.Prefix) error) *cobra.Command {
-	return &cobra.Command{
+	mask := false
+	cmd := &cobra.Command{
 		Use: use, Short: short, Example: example,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			var prefixes []netip.Prefix
+			read := firewall.Prefix
+			if mask {
+				read = firewall.Network
+			}
 			for _, s := range args {
-				x, err := firewall.Prefix(s)
+				x, err := read(s)
 				if err != nil {
 					return err
 				}
@@ -61,6 +66,8 @@ func (p *fwPlaces) each(use, short, example string, l listed, do func(*xdp.Firew
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&mask, "mask", false, "of 192.0.2.7/24 take 192.0.2.0/24, where else it is refused")
+	return cmd
 }
 
 func (p *fwPlaces) note(done []host.Change) error {

@@ -245,6 +245,14 @@ func parseRate(s string) (uint32, time.Duration, error) {
 	return uint32(n), per, nil
 }
 
+// Network reads an address or a prefix, of which bits beyond its length do not count.
+func Network(s string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		s = p.Masked().String()
+	}
+	return Prefix(s)
+}
+
 // Prefix reads an address or a prefix. Bits beyond the prefix are an error.
 func Prefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
