@@ -166,7 +166,6 @@ func (r *reader) round() (int, error) {
 	b.free(b.at)
 	r.h.Flush(r.pending)
 	r.pending = 0
-	r.full = r.full || left > 0
 	return n + left, nil
 }
 
