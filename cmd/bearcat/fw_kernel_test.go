@@ -341,54 +341,30 @@ func TestFirewallShapes(t *testing.T) {
   - {name: later, action: drop, match: {fragment: later, protocol: udp}}
   - {name: port, action: drop, match: {dport: 53}}
 `)
-	ip := func(proto byte, fragment uint16, l4 []byte) []byte {
-		b := make([]byte, 20)
-		b[0], b[8], b[9] = 0x45, 64, proto
-		binary.BigEndian.PutUint16(b[2:], uint16(20+len(l4)))
-		binary.BigEndian.PutUint16(b[6:], fragment)
-		copy(b[12:], []byte{10, 77, 0, 2, 10, 77, 0, 1})
-		return append(b, l4...)
-	}
 	udp := func(port byte) []byte { return []byte{0, 1, 0, port, 0, 8, 0, 0} }
 	echo := []byte{8, 0, 0, 0, 0, 0, 0, 0}
 	tag := func(id byte, b []byte) []byte { return append([]byte{0, id, 8, 0}, b...) }
 	v6 := append([]byte{0x60, 0, 0, 0, 0, 16, 60, 64, 15: 0, 39: 0}, append([]byte{17, 0, 0, 0, 0, 0, 0, 0}, udp(53)...)...)
-	var sock, hear int
-	open := func(ns, dev string, fd *int) {
-		n.within(ns, func() (err error) {
-			d, err := net.InterfaceByName(dev)
-			if err != nil {
-				return err
-			}
-			all := binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL})
-			if *fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, int(all)); err != nil {
-				return err
-			}
-			n.Cleanup(func() { _ = unix.Close(*fd) })
-			return unix.Bind(*fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: d.Index})
-		})
-	}
-	open(n.client, "fwc", &sock)
-	open(n.server, "fws", &hear)
+	sock, hear := n.raw(n.client, "fwc"), n.raw(n.server, "fws")
 	for i, x := range []struct {
 		name  string
 		kind  uint16
 		data  []byte
 		drops bool
 	}{
-		{"echo", 0x0800, ip(1, 0, echo), true},
-		{"an answer to it", 0x0800, ip(1, 0, make([]byte, 8)), false},
-		{"udp", 0x0800, ip(17, 0, udp(80)), false},
-		{"udp to 53", 0x0800, ip(17, 0, udp(53)), true},
-		{"in vlan 7", 0x8100, tag(7, ip(17, 0, udp(80))), true},
-		{"in vlan 8", 0x8100, tag(8, ip(17, 0, udp(80))), false},
-		{"in vlan 8, to 53", 0x88a8, tag(8, ip(17, 0, udp(53))), true},
-		{"first fragment", 0x0800, ip(17, 0x2000, udp(80)), false},
-		{"first fragment to 53", 0x0800, ip(17, 0x2000, udp(53)), true},
-		{"later fragment", 0x0800, ip(17, 100, udp(80)), true},
+		{"echo", 0x0800, ipv4(1, 0, echo), true},
+		{"an answer to it", 0x0800, ipv4(1, 0, make([]byte, 8)), false},
+		{"udp", 0x0800, ipv4(17, 0, udp(80)), false},
+		{"udp to 53", 0x0800, ipv4(17, 0, udp(53)), true},
+		{"in vlan 7", 0x8100, tag(7, ipv4(17, 0, udp(80))), true},
+		{"in vlan 8", 0x8100, tag(8, ipv4(17, 0, udp(80))), false},
+		{"in vlan 8, to 53", 0x88a8, tag(8, ipv4(17, 0, udp(53))), true},
+		{"first fragment", 0x0800, ipv4(17, 0x2000, udp(80)), false},
+		{"first fragment to 53", 0x0800, ipv4(17, 0x2000, udp(53)), true},
+		{"later fragment", 0x0800, ipv4(17, 100, udp(80)), true},
 		{"v6 with an option, to 53", 0x86dd, v6, true},
 		{"arp", 0x0806, make([]byte, 28), false},
-		{"cut off", 0x0800, ip(17, 0, udp(80))[:24], true},
+		{"cut off", 0x0800, ipv4(17, 0, udp(80))[:24], true},
 	} {
 		b := append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0xbe, 0xef, 0, 0, byte(i)}, 0, 0)
 		binary.BigEndian.PutUint16(b[12:], x.kind)
@@ -396,6 +372,92 @@ func TestFirewallShapes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := hears(hear, b[6:12]); got == x.drops {
+			t.Errorf("%s arrives: %v\n%s", x.name, got, n.fw("stats"))
+		}
+	}
+}
+
+// ipv4 is a packet of the client to the server.
+func ipv4(proto byte, fragment uint16, l4 []byte) []byte {
+	b := make([]byte, 20)
+	b[0], b[8], b[9] = 0x45, 64, proto
+	binary.BigEndian.PutUint16(b[2:], uint16(20+len(l4)))
+	binary.BigEndian.PutUint16(b[6:], fragment)
+	copy(b[12:], []byte{10, 77, 0, 2, 10, 77, 0, 1})
+	return append(b, l4...)
+}
+
+// raw opens a socket for whole frames at a device.
+func (n *fwNet) raw(ns, dev string) (fd int) {
+	n.Helper()
+	n.within(ns, func() (err error) {
+		d, err := net.InterfaceByName(dev)
+		if err != nil {
+			return err
+		}
+		all := binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL})
+		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, int(all)); err != nil {
+			return err
+		}
+		n.Cleanup(func() { _ = unix.Close(fd) })
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: d.Index})
+	})
+	return fd
+}
+
+// TestFirewallFields sends for each match a packet that it is about and one that it is not.
+func TestFirewallFields(t *testing.T) {
+	n := newFwNet(t)
+	n.fw("attach", "fws", "--mode", "native")
+	n.apply(`rules:
+  - {name: long, action: drop, match: {length: 1000-1500}}
+  - {name: ttl, action: drop, match: {ttl: 1-4}}
+  - {name: dscp, action: drop, match: {dscp: 46}}
+  - {name: mac, action: drop, match: {mac: "02:be:ef:00:01:00"}}
+  - {name: code, action: drop, match: {protocol: icmp, icmp_type: 3, icmp_code: 13}}
+  - {name: here, action: drop, match: {device: fws, protocol: udp, dport: 82}}
+  - {name: elsewhere, action: drop, match: {device: lo, protocol: udp, dport: 83}}
+  - {name: flags, action: drop, match: {protocol: tcp, tcp_flags: [fin, "!ack"]}}
+  - {name: ends, action: drop, match: {src: 10.77.0.2, dst: 10.77.0.0/24, protocol: udp, sport: 7, dport: "90-99"}}
+  - {name: except, action: drop, match: {protocol: udp, dport: "100-109"}, not: {sport: 7}}
+`)
+	udp := func(from, to byte) []byte { return ipv4(17, 0, []byte{0, from, 0, to, 0, 8, 0, 0}) }
+	tcp := func(flags byte) []byte {
+		return ipv4(6, 0, []byte{0, 1, 0, 80, 12: 5 << 4, 13: flags, 19: 0})
+	}
+	with := func(at int, v byte) []byte {
+		b := udp(1, 80)
+		b[at] = v
+		return b
+	}
+	own, other := []byte{2, 0xbe, 0xef, 0, 1, 0}, []byte{2, 0xbe, 0xef, 0, 2, 0}
+	sock, hear := n.raw(n.client, "fwc"), n.raw(n.server, "fws")
+	for i, x := range []struct {
+		name  string
+		mac   []byte
+		data  []byte
+		drops bool
+	}{
+		{"a long one", nil, ipv4(17, 0, append([]byte{0, 1, 0, 80, 0x04, 0xb8, 0, 0}, make([]byte, 1200)...)), true},
+		{"a short one", nil, udp(1, 80), false},
+		{"time to live 4", nil, with(8, 4), true}, {"time to live 5", nil, with(8, 5), false},
+		{"class 46", nil, with(1, 46<<2), true}, {"class 45", nil, with(1, 45<<2), false},
+		{"that card", own, udp(1, 80), true}, {"another card", other, udp(1, 80), false},
+		{"unreachable, forbidden", nil, ipv4(1, 0, []byte{3, 13, 7: 0}), true}, {"unreachable, port", nil, ipv4(1, 0, []byte{3, 3, 7: 0}), false},
+		{"at the device", nil, udp(1, 82), true}, {"at another device", nil, udp(1, 83), false},
+		{"fin without ack", nil, tcp(1), true}, {"fin with ack", nil, tcp(0x11), false},
+		{"both ends", nil, udp(7, 95), true}, {"another source port", nil, udp(8, 95), false}, {"another port", nil, udp(7, 89), false},
+		{"not excepted", nil, udp(1, 105), true}, {"excepted", nil, udp(7, 105), false},
+	} {
+		mac := x.mac
+		if mac == nil {
+			mac = []byte{2, 0xbe, 0xef, 0, 0, byte(i)}
+		}
+		frame := append(append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, mac...), 8, 0)
+		if _, err := unix.Write(sock, append(frame, x.data...)); err != nil {
+			t.Fatal(err)
+		}
+		if got := hears(hear, mac); got == x.drops {
 			t.Errorf("%s arrives: %v\n%s", x.name, got, n.fw("stats"))
 		}
 	}
