@@ -69,6 +69,7 @@ type Agent struct {
 	sensor    *process.Sensor // the one that the process table lives on
 	sensors   []sensor.Sensor // all, it among them
 	calls     *call.Sensor    // nil where no call is asked for
+	wanted    call.Want       // what the rules in use want of it
 	proc      *table.ProcFS
 	pipe      *pipeline
 	out       *output
@@ -123,8 +124,9 @@ func (a *Agent) build() error {
 		return err
 	}
 	a.sensors = []sensor.Sensor{a.sensor}
-	if want := a.want(a.opts.Rules); !want.Types.IsZero() {
-		if a.calls, err = a.newCalls(want); err != nil {
+	a.wanted = a.want(a.opts.Rules)
+	if !a.wanted.Types.IsZero() {
+		if a.calls, err = a.newCalls(a.wanted); err != nil {
 			return err
 		}
 		a.sensors = append(a.sensors, a.calls)
@@ -161,7 +163,7 @@ func (a *Agent) build() error {
 	}
 	a.pipe.containers = container.New(container.Options{})
 	if every := a.cfg.Canary.Interval; every > 0 && a.cfg.Scope.Kind == config.ScopeHost {
-		a.pipe.canary = newCanary(canaryTypes(a.want(a.opts.Rules)))
+		a.pipe.canary = newCanary(canaryTypes(a.wanted))
 	}
 	return nil
 }

@@ -54,8 +54,7 @@ func (a *Agent) loadAgain() (*rule.Set, error) {
 
 // put makes a set the one that is matched.
 func (a *Agent) put(set *rule.Set) error {
-	old, _ := a.pipe.rules()
-	before, after := a.want(old), a.want(set)
+	before, after := a.wanted, a.want(set)
 	both := call.Want{Types: before.Types.Or(after.Types), Opens: before.Opens | after.Opens,
 		StdioDups: before.StdioDups && after.StdioDups, RelayAccepts: before.RelayAccepts && after.RelayAccepts}
 	if !both.Types.IsZero() {
@@ -67,6 +66,7 @@ func (a *Agent) put(set *rule.Set) error {
 		a.pipe.followShells()
 	}
 	a.pipe.swap(rule.NewEngine(set, a.mode()))
+	a.wanted = after
 	if c := a.pipe.canary; c != nil {
 		c.await(canaryTypes(after))
 	}

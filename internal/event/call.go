@@ -55,15 +55,14 @@ const InProgress = -115
 // has, since the caller's memory may say something else by now, or a program of the
 // kernel may have sent it elsewhere; of another the address that was passed.
 func (c *Call) Peer() (addr string, port uint16) {
-	var s Socket
 	if c.FD != nil && c.FD.Sock != nil {
-		s = *c.FD.Sock
+		addr, port = c.FD.Sock.Remote, c.FD.Sock.RemotePort
 	}
-	made := s.RemotePort != 0 && (!c.Failed() || c.Ret == InProgress)
+	made := port != 0 && (!c.Failed() || c.Ret == InProgress)
 	if a := c.Addr; a != nil && !made && (a.Remote != "" || a.RemotePort != 0) {
 		return a.Remote, a.RemotePort
 	}
-	return s.Remote, s.RemotePort
+	return addr, port
 }
 
 // Clone copies a call and what it points to, but for processes and credentials,
