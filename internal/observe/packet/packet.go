@@ -27,6 +27,9 @@ type Options struct {
 	Filter *filter.Filter
 	// Net is the number of a network namespace in which lives begin; 0 for all.
 	Net uint32
+	// Choice keeps packets that a process of it sent or read, or was to read; its Net is
+	// not looked at.
+	Choice kernel.Choice
 	// Rate is how many lives may begin a second; the others are counted. 0 is DefaultRate.
 	Rate uint32
 }
@@ -38,6 +41,8 @@ const DefaultRate = 200
 type Tracer struct {
 	*tracer.Tracer
 	g *gatherer
+	// forgotten counts the lives that were taken out of the programs' map.
+	forgotten uint64
 }
 
 // Totals is what a tracer has counted.
@@ -52,6 +57,9 @@ type Totals struct {
 
 // Open loads and attaches the programs.
 func Open(o Options) (*Tracer, error) {
+	if err := o.Choice.Check(); err != nil {
+		return nil, err
+	}
 	programs, err := tracer.New("packets")
 	if err != nil {
 		return nil, err
@@ -73,10 +81,16 @@ func (t *Tracer) open(o Options) error {
 	if err != nil {
 		return err
 	}
+	if o.Choice.Some() {
+		if err := o.Choice.Set(spec); err != nil {
+			return err
+		}
+	}
 	if err := t.Load(spec, constants(o, types)); err != nil {
 		return err
 	}
 	t.g = newGatherer(t.Origin)
+	t.g.choose = o.Choice.Some()
 	t.g.stack, t.g.names = t.Stack, t.Symbols
 	if t.g.reasons, err = drop.Reasons(types); err != nil {
 		t.Notes = append(t.Notes, "this kernel gives no reasons for drops: look at the place")
@@ -141,7 +155,7 @@ func constants(o Options, types *btf.Spec) map[string]any {
 	kfree := kernel.TracepointArguments(types, "kfree_skb") // packet, place, reason, socket
 	return map[string]any{
 		"only_net": o.Net, "most": o.Rate, "has_ready": flag(kernel.TracepointArguments(types, "sk_data_ready") > 0),
-		"directed": flag(o.Filter != nil && o.Filter.Directed()), "drop_reason": flag(kfree >= 3), "drop_socket": flag(kfree >= 4),
+		"choose": flag(o.Choice.Some()), "directed": flag(o.Filter != nil && o.Filter.Directed()), "drop_reason": flag(kfree >= 3), "drop_socket": flag(kfree >= 4),
 	}
 }
 
@@ -186,8 +200,11 @@ func (t *Tracer) collect(now uint64) {
 		}
 	}
 	for _, head := range old {
-		_ = lives.Delete(head)
+		if lives.Delete(head) == nil {
+			t.forgotten++
+		}
 	}
+	_ = t.Coll.Variables["forgotten"].Set(t.forgotten)
 	readers := t.Coll.Maps["readers"]
 	var tid, left uint32
 	var w progWoken

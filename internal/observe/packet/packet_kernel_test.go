@@ -313,6 +313,39 @@ func TestWaitForAProcessorIsTheSchedulers(t *testing.T) {
 	}
 }
 
+// TestChosenSender has this process and another one send to a port where nobody listens:
+// only the other one's packets are told.
+func TestChosenSender(t *testing.T) {
+	netns := guest.Network(t)
+	child := exec.Command("python3", "-c", `import socket,sys
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); sys.stdin.readline()
+for i in range(3): s.sendto(b"x",("127.0.0.1",9330))
+sys.stdin.readline()`)
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil { // by this thread, and so in its namespace
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = child.Wait() })
+	out, pid := udp(t, 0), uint32(child.Process.Pid)
+	lives := follow(t, Options{Net: netns, Choice: kernel.Choice{Pid: pid, Scope: kernel.HostScope()}}, "udp dst port 9330", 3, func() {
+		for range 3 {
+			send(t, out, 9330, 100)
+		}
+		_, _ = in.Write([]byte("\n"))
+	})
+	if len(lives) != 3 {
+		t.Errorf("%d packets, want 3", len(lives))
+	}
+	for _, l := range lives {
+		if l.Sender == nil || l.Sender.Pid != pid || l.End != "dropped" {
+			t.Errorf("%+v was sent by %v, want %d", l, l.Sender, pid)
+		}
+	}
+}
+
 // TestRateIsKeptAndCounted sends more than may be followed.
 func TestRateIsKeptAndCounted(t *testing.T) {
 	netns := guest.Network(t)
