@@ -292,17 +292,8 @@ const familyIPv6 = 0x86dd
 func Protocol(family uint16, proto uint8) string {
 	switch family {
 	case 0x0800, familyIPv6:
-		switch proto {
-		case 1:
-			return "icmp"
-		case 6:
-			return "tcp"
-		case 17:
-			return "udp"
-		case 58:
-			return "icmpv6"
-		case 132:
-			return "sctp"
+		if name := kernel.ProtocolName(uint16(proto)); name != "" {
+			return name
 		}
 		return "ip " + strconv.Itoa(int(proto))
 	case 0x0806:
