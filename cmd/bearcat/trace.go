@@ -150,7 +150,7 @@ func traceFooter(w io.Writer, left string, t *tracer.Tracer, c tracer.Cost) erro
 	}
 	fmt.Fprintf(&b, "; sources: %d tracepoints, no function", t.Sources)
 	if c.BPF > 0 {
-		fmt.Fprintf(&b, "; the programs took %s", nanoseconds(uint64(c.BPF)))
+		fmt.Fprintf(&b, "; the programs took about %s", nanoseconds(uint64(c.BPF)))
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())
