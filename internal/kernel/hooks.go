@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -17,7 +18,7 @@ type Hook struct {
 	Stream      uint8
 
 	prog *ebpf.Program
-	link link.Link
+	link io.Closer
 }
 
 // AttachTracepoint attaches a program of tp_btf, fentry or fexit, whose records

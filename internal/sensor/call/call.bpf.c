@@ -656,12 +656,12 @@ __noinline int bc_left_out(u32 slot, u32 nr, u32 level)
 	return 0;
 }
 
-/* For each number whether some call of it is wanted. The kernel calls this program
- * after every call of every process: most of them end at this byte. */
+/* For each number whether some call of it is wanted. At sys_exit the kernel calls
+ * this program after every call of every process: most of them end at this byte. */
 u8 wanted[CALLS] SEC(".data.wanted");
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(bc_on_call, struct pt_regs *regs, long ret)
+/* A call that is over: regs are those it was made with. */
+static __always_inline int bc_call_over(struct pt_regs *regs, long ret)
 {
 	u32 slot = first_slot + bpf_get_smp_processor_id();
 	u32 nr = regs->orig_ax & ~X32_BIT;
@@ -763,6 +763,47 @@ int BPF_PROG(bc_on_call, struct pt_regs *regs, long ret)
 		bc_bpf_parts(slot, r);
 	bc_call_send(s, d->stream);
 	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(bc_on_call, struct pt_regs *regs, long ret)
+{
+	return bc_call_over(regs, ret);
+}
+
+/*
+ * The same on the return of the calls' own functions, for kernels that attach one
+ * program to many of them: then calls that nobody wants cost nothing. The section
+ * is no name that loaders know; narrow.go gives the programs their type.
+ */
+SEC("fexit.multi/calls")
+int bc_on_return(u64 *ctx)
+{
+	u64 ret;
+
+	if (bpf_get_func_ret(ctx, &ret))
+		return 0;
+	return bc_call_over((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), ret);
+}
+
+/* Whether the function that asks the filters of a process returns true for a call
+ * that may be made (since 7.3), or -1 for one that may not. */
+const volatile u32 permits = 0;
+
+/* A call that the process's seccomp filter refused: its function never runs, and
+ * what the caller will see is in the registers. */
+SEC("fexit.multi/refused")
+int bc_on_refused(u64 *ctx)
+{
+	struct pt_regs *regs;
+	u64 ret;
+
+	if (bpf_get_func_ret(ctx, &ret))
+		return 0;
+	if (permits ? (u8)ret != 0 : (s32)ret != -1)
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return bc_call_over(regs, regs->ax);
 }
 
 /* Who holds a TCP socket, since when: known where the process itself is at

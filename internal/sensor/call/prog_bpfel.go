@@ -310,6 +310,8 @@ const (
 	progMapSettings      = "settings"
 	progProgBcOnCall     = "bc_on_call"
 	progProgBcOnModule   = "bc_on_module"
+	progProgBcOnRefused  = "bc_on_refused"
+	progProgBcOnReturn   = "bc_on_return"
 	progProgBcOnTcp      = "bc_on_tcp"
 	progVarBcUnusedCall  = "bc_unused_call"
 	progVarBcUnusedCred  = "bc_unused_cred"
@@ -326,6 +328,7 @@ const (
 	progVarCriticalSize  = "critical_size"
 	progVarFirstSlot     = "first_slot"
 	progVarIterSlot      = "iter_slot"
+	progVarPermits       = "permits"
 	progVarScopeCgroup   = "scope_cgroup"
 	progVarScopeKind     = "scope_kind"
 	progVarScopeSubsys   = "scope_subsys"
@@ -374,9 +377,11 @@ type progSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progProgramSpecs struct {
-	BcOnCall   *ebpf.ProgramSpec `ebpf:"bc_on_call"`
-	BcOnModule *ebpf.ProgramSpec `ebpf:"bc_on_module"`
-	BcOnTcp    *ebpf.ProgramSpec `ebpf:"bc_on_tcp"`
+	BcOnCall    *ebpf.ProgramSpec `ebpf:"bc_on_call"`
+	BcOnModule  *ebpf.ProgramSpec `ebpf:"bc_on_module"`
+	BcOnRefused *ebpf.ProgramSpec `ebpf:"bc_on_refused"`
+	BcOnReturn  *ebpf.ProgramSpec `ebpf:"bc_on_return"`
+	BcOnTcp     *ebpf.ProgramSpec `ebpf:"bc_on_tcp"`
 }
 
 // progMapSpecs contains maps before they are loaded into the kernel.
@@ -424,6 +429,7 @@ type progVariableSpecs struct {
 	CriticalSize  *ebpf.VariableSpec `ebpf:"critical_size"`
 	FirstSlot     *ebpf.VariableSpec `ebpf:"first_slot"`
 	IterSlot      *ebpf.VariableSpec `ebpf:"iter_slot"`
+	Permits       *ebpf.VariableSpec `ebpf:"permits"`
 	ScopeCgroup   *ebpf.VariableSpec `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.VariableSpec `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.VariableSpec `ebpf:"scope_subsys"`
@@ -516,6 +522,7 @@ type progVariables struct {
 	CriticalSize  *ebpf.Variable `ebpf:"critical_size"`
 	FirstSlot     *ebpf.Variable `ebpf:"first_slot"`
 	IterSlot      *ebpf.Variable `ebpf:"iter_slot"`
+	Permits       *ebpf.Variable `ebpf:"permits"`
 	ScopeCgroup   *ebpf.Variable `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.Variable `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.Variable `ebpf:"scope_subsys"`
@@ -526,15 +533,19 @@ type progVariables struct {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progPrograms struct {
-	BcOnCall   *ebpf.Program `ebpf:"bc_on_call"`
-	BcOnModule *ebpf.Program `ebpf:"bc_on_module"`
-	BcOnTcp    *ebpf.Program `ebpf:"bc_on_tcp"`
+	BcOnCall    *ebpf.Program `ebpf:"bc_on_call"`
+	BcOnModule  *ebpf.Program `ebpf:"bc_on_module"`
+	BcOnRefused *ebpf.Program `ebpf:"bc_on_refused"`
+	BcOnReturn  *ebpf.Program `ebpf:"bc_on_return"`
+	BcOnTcp     *ebpf.Program `ebpf:"bc_on_tcp"`
 }
 
 func (p *progPrograms) Close() error {
 	return _ProgClose(
 		p.BcOnCall,
 		p.BcOnModule,
+		p.BcOnRefused,
+		p.BcOnReturn,
 		p.BcOnTcp,
 	)
 }
