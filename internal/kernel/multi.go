@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -42,17 +43,21 @@ type linkCreateMulti struct {
 const bpfLinkCreate = 28
 
 // AttachMulti attaches a program of the type FexitMulti to functions, given by
-// their numbers in the kernel's types, with one link for all.
-func AttachMulti(event, name string, stream uint8, prog *ebpf.Program, kind ebpf.AttachType, functions []btf.TypeID) (*Hook, error) {
+// their numbers in the kernel's types, with one link for all. The program is given
+// the cookie with each of them.
+func AttachMulti(event, name string, stream uint8, prog *ebpf.Program, kind ebpf.AttachType, functions []btf.TypeID, cookie uint64) (*Hook, error) {
 	if len(functions) == 0 {
 		return nil, fmt.Errorf("attaching %s for %s events: no function is given", name, event)
 	}
+	cookies := slices.Repeat([]uint64{cookie}, len(functions))
 	attr := &linkCreateMulti{
 		prog: uint32(prog.FD()), attachType: uint32(kind),
 		ids: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(functions)))), count: uint32(len(functions)),
+		cookies: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(cookies)))),
 	}
 	fd, _, errno := unix.Syscall(unix.SYS_BPF, bpfLinkCreate, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
 	runtime.KeepAlive(functions)
+	runtime.KeepAlive(cookies)
 	runtime.KeepAlive(prog)
 	if errno != 0 {
 		return nil, fmt.Errorf("attaching %s for %s events to %d functions: %w", name, event, len(functions), errno)

@@ -93,19 +93,17 @@ type hookSpec struct {
 	stream          uint8
 }
 
-// hookSpecs are the programs of the rung; those of the calls come first.
+// hookSpecs are the programs of the rung; that of the calls comes first.
 func (n *narrow) hookSpecs() []hookSpec {
-	calls := []hookSpec{{"calls", progCalls, "tp_btf/sys_exit", event.TypeSet{}, streamCall}}
+	calls := hookSpec{"calls", progCalls, "tp_btf/sys_exit", event.TypeSet{}, streamCall}
 	if n != nil {
-		calls = []hookSpec{
-			{"calls", progReturn, hookReturn, event.TypeSet{}, streamCall},
-			{"calls", progRefused, hookRefused, event.TypeSet{}, streamCall},
-		}
+		calls.prog, calls.tp = progReturn, hookReturn
 	}
-	return append(calls, []hookSpec{
+	return []hookSpec{
+		calls,
 		{"tcp", "bc_on_tcp", "tp_btf/inet_sock_set_state", event.TypesOf(event.TCP), streamTCP},
 		{"module", "bc_on_module", "tp_btf/module_load", event.TypesOf(event.Module), streamModule},
-	}...)
+	}
 }
 
 // wanted reports whether one of the hook's types is.

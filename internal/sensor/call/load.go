@@ -81,6 +81,10 @@ func prepare(t *kernel.Transport, o *Options, copies int) (*ebpf.CollectionSpec,
 	spec.Maps["scratch"].MaxEntries = uint32(cpus*copies) + 1
 	if copies > 1 {
 		spec.Maps["marks"].MaxEntries = 16384
+	} else {
+		// not used; kernels before 5.11 have no storage for tasks
+		m := spec.Maps["call_marks"]
+		m.Type, m.MaxEntries = ebpf.Hash, 1
 	}
 	return spec, cpus, nil
 }

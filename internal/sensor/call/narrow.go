@@ -17,12 +17,13 @@ import (
 // own functions only, and of the function that asks a process's seccomp filter, which
 // keeps refused calls from reaching theirs.
 const (
-	progCalls   = "bc_on_call"
-	progReturn  = "bc_on_return"
-	progRefused = "bc_on_refused"
+	progCalls  = "bc_on_call"
+	progReturn = "bc_on_return"
+	hookReturn = "fexit.multi/sys_*"
 
-	hookReturn  = "fexit.multi/sys_*"
-	hookRefused = "fexit.multi/seccomp"
+	// what the program is given as cookie (call.bpf.c)
+	cookieCall    = 0
+	cookieRefused = 1
 )
 
 // narrow is the rung on the calls' own functions.
@@ -34,10 +35,10 @@ type narrow struct {
 	// returns whether the call may be made, and not -1 where it may not.
 	refuse  btf.TypeID
 	permits bool
-	// returns and refused are the loaded programs, one for each copy; attached are
-	// the functions that they are attached to.
-	returns, refused []*ebpf.Program
-	attached         map[string]bool
+	// returns are the loaded programs, one for each copy, and attached the
+	// functions that they are attached to.
+	returns  []*ebpf.Program
+	attached map[string]bool
 }
 
 // newNarrow looks whether this kernel offers the rung for all calls that Bearcat
@@ -87,14 +88,11 @@ func newNarrow(t *kernel.Transport) (*narrow, error) {
 func (n *narrow) set(spec *ebpf.CollectionSpec) error {
 	if n == nil {
 		delete(spec.Programs, progReturn)
-		delete(spec.Programs, progRefused)
 		return nil
 	}
 	delete(spec.Programs, progCalls)
-	for _, name := range []string{progReturn, progRefused} {
-		p := spec.Programs[name]
-		p.Type, p.AttachType, p.AttachTo = ebpf.Tracing, n.kind, ""
-	}
+	p := spec.Programs[progReturn]
+	p.Type, p.AttachType, p.AttachTo = ebpf.Tracing, n.kind, ""
 	permits := uint32(0)
 	if n.permits {
 		permits = 1
@@ -125,23 +123,10 @@ func (n *narrow) functions(want event.TypeSet) []string {
 	return slices.Sorted(maps.Keys(out))
 }
 
-// add takes a loaded program of the rung, for attach; false for others.
-func (n *narrow) add(hook string, prog *ebpf.Program) bool {
-	switch hook {
-	case hookReturn:
-		n.returns = append(n.returns, prog)
-	case hookRefused:
-		n.refused = append(n.refused, prog)
-	default:
-		return false
-	}
-	return true
-}
-
 // forget drops the programs, which are detached.
 func (n *narrow) forget() {
 	if n != nil {
-		n.returns, n.refused, n.attached = nil, nil, map[string]bool{}
+		n.returns, n.attached = nil, map[string]bool{}
 	}
 }
 
@@ -163,9 +148,9 @@ func (n *narrow) attach(types event.TypeSet) ([]*kernel.Hook, error) {
 	var out []*kernel.Hook
 	// Of one function's programs the kernel runs the last attached first, and the
 	// copies count on the first being first.
-	try := func(hook string, progs []*ebpf.Program, ids []btf.TypeID) error {
-		for _, prog := range slices.Backward(progs) {
-			h, err := kernel.AttachMulti("calls", hook, streamCall, prog, n.kind, ids)
+	try := func(ids []btf.TypeID, cookie uint64) error {
+		for _, prog := range slices.Backward(n.returns) {
+			h, err := kernel.AttachMulti("calls", hookReturn, streamCall, prog, n.kind, ids, cookie)
 			if err != nil {
 				return err
 			}
@@ -173,9 +158,9 @@ func (n *narrow) attach(types event.TypeSet) ([]*kernel.Hook, error) {
 		}
 		return nil
 	}
-	err := try(hookReturn, n.returns, ids)
+	err := try(ids, cookieCall)
 	if err == nil && len(n.attached) == 0 {
-		err = try(hookRefused, n.refused, []btf.TypeID{n.refuse})
+		err = try([]btf.TypeID{n.refuse}, cookieRefused)
 	}
 	if err != nil {
 		for _, h := range out {

@@ -290,6 +290,7 @@ type progBcSock struct {
 const (
 	progMapAsleep        = "asleep"
 	progMapBulk          = "bulk"
+	progMapCallMarks     = "call_marks"
 	progMapCalls         = "calls"
 	progMapConnectNets   = "connect_nets"
 	progMapConnectPorts  = "connect_ports"
@@ -310,7 +311,6 @@ const (
 	progMapSettings      = "settings"
 	progProgBcOnCall     = "bc_on_call"
 	progProgBcOnModule   = "bc_on_module"
-	progProgBcOnRefused  = "bc_on_refused"
 	progProgBcOnReturn   = "bc_on_return"
 	progProgBcOnTcp      = "bc_on_tcp"
 	progVarBcUnusedCall  = "bc_unused_call"
@@ -377,11 +377,10 @@ type progSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progProgramSpecs struct {
-	BcOnCall    *ebpf.ProgramSpec `ebpf:"bc_on_call"`
-	BcOnModule  *ebpf.ProgramSpec `ebpf:"bc_on_module"`
-	BcOnRefused *ebpf.ProgramSpec `ebpf:"bc_on_refused"`
-	BcOnReturn  *ebpf.ProgramSpec `ebpf:"bc_on_return"`
-	BcOnTcp     *ebpf.ProgramSpec `ebpf:"bc_on_tcp"`
+	BcOnCall   *ebpf.ProgramSpec `ebpf:"bc_on_call"`
+	BcOnModule *ebpf.ProgramSpec `ebpf:"bc_on_module"`
+	BcOnReturn *ebpf.ProgramSpec `ebpf:"bc_on_return"`
+	BcOnTcp    *ebpf.ProgramSpec `ebpf:"bc_on_tcp"`
 }
 
 // progMapSpecs contains maps before they are loaded into the kernel.
@@ -390,6 +389,7 @@ type progProgramSpecs struct {
 type progMapSpecs struct {
 	Asleep       *ebpf.MapSpec `ebpf:"asleep"`
 	Bulk         *ebpf.MapSpec `ebpf:"bulk"`
+	CallMarks    *ebpf.MapSpec `ebpf:"call_marks"`
 	Calls        *ebpf.MapSpec `ebpf:"calls"`
 	ConnectNets  *ebpf.MapSpec `ebpf:"connect_nets"`
 	ConnectPorts *ebpf.MapSpec `ebpf:"connect_ports"`
@@ -458,6 +458,7 @@ func (o *progObjects) Close() error {
 type progMaps struct {
 	Asleep       *ebpf.Map `ebpf:"asleep"`
 	Bulk         *ebpf.Map `ebpf:"bulk"`
+	CallMarks    *ebpf.Map `ebpf:"call_marks"`
 	Calls        *ebpf.Map `ebpf:"calls"`
 	ConnectNets  *ebpf.Map `ebpf:"connect_nets"`
 	ConnectPorts *ebpf.Map `ebpf:"connect_ports"`
@@ -482,6 +483,7 @@ func (m *progMaps) Close() error {
 	return _ProgClose(
 		m.Asleep,
 		m.Bulk,
+		m.CallMarks,
 		m.Calls,
 		m.ConnectNets,
 		m.ConnectPorts,
@@ -533,18 +535,16 @@ type progVariables struct {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progPrograms struct {
-	BcOnCall    *ebpf.Program `ebpf:"bc_on_call"`
-	BcOnModule  *ebpf.Program `ebpf:"bc_on_module"`
-	BcOnRefused *ebpf.Program `ebpf:"bc_on_refused"`
-	BcOnReturn  *ebpf.Program `ebpf:"bc_on_return"`
-	BcOnTcp     *ebpf.Program `ebpf:"bc_on_tcp"`
+	BcOnCall   *ebpf.Program `ebpf:"bc_on_call"`
+	BcOnModule *ebpf.Program `ebpf:"bc_on_module"`
+	BcOnReturn *ebpf.Program `ebpf:"bc_on_return"`
+	BcOnTcp    *ebpf.Program `ebpf:"bc_on_tcp"`
 }
 
 func (p *progPrograms) Close() error {
 	return _ProgClose(
 		p.BcOnCall,
 		p.BcOnModule,
-		p.BcOnRefused,
 		p.BcOnReturn,
 		p.BcOnTcp,
 	)

@@ -153,7 +153,8 @@ func (s *Sensor) loadMore(spec *ebpf.CollectionSpec, cpus int, shared map[string
 // hook attaches a program and keeps it. Those of the narrow rung wait for
 // attachReturns, which knows their functions.
 func (s *Sensor) hook(event, hook string, stream uint8, prog *ebpf.Program) error {
-	if s.rung.add(hook, prog) {
+	if hook == hookReturn {
+		s.rung.returns = append(s.rung.returns, prog)
 		return nil
 	}
 	h, err := kernel.AttachTracepoint(event, hook, stream, prog)
