@@ -98,7 +98,9 @@ func TestTwoBurners(t *testing.T) {
 			t.Errorf("waits of %d and %d", r.WaitP50, r.WaitP99)
 		}
 	}
-	if x.WaitSum == 0 || x.Blame == nil || x.Blame.Pid != b || y.Blame == nil || y.Blame.Pid != a {
+	// natively others are at work there too, and may have had it longest
+	each := guest.Name() == "" || x.Blame != nil && x.Blame.Pid == b && y.Blame != nil && y.Blame.Pid == a
+	if x.WaitSum == 0 || x.Blame == nil || y.Blame == nil || !each {
 		t.Errorf("they blame %s and %s, want each other", x.Blame, y.Blame)
 	}
 	if err := unix.Setpriority(unix.PRIO_PROCESS, int(b), 5); err != nil {
