@@ -98,7 +98,7 @@ func (t *Tracer) open(o Options) error {
 	if err := drop.ListOwners(t.Coll.Programs[owners]); err != nil {
 		t.Notes = append(t.Notes, err.Error())
 	}
-	return t.Attach([]string{owners}, []string{"state"})
+	return t.Attach([]string{owners}, nil, []string{"state"})
 }
 
 // Run gives connections to each as they end, until it returns false or ctx ends; then

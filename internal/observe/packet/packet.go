@@ -99,11 +99,15 @@ func (t *Tracer) open(o Options) error {
 		t.Notes = append(t.Notes, err.Error())
 	}
 	// what tells of lives that are there comes before what begins them
-	return t.Attach([]string{owners}, begins)
+	return t.Attach([]string{owners}, ends, begins)
 }
 
 // owners is the iterator over sockets that are there.
 const owners = "owner_list"
+
+// ends are the programs that see interrupts end. Were those that see them begin there
+// before, an interrupt whose end is not seen would seem to go on until the next one.
+var ends = []string{"irq_ends", "softirq_ends"}
 
 // begins are the programs in which lives begin.
 var begins = []string{"send_queued", "recv_queued", "received"}

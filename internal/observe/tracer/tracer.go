@@ -94,12 +94,21 @@ func (t *Tracer) Load(spec *ebpf.CollectionSpec, constants map[string]any) error
 }
 
 // Attach attaches the programs, but those that are in skip, as iterators; those that are in
-// last after the others.
-func (t *Tracer) Attach(skip, last []string) error {
+// first before the others, and those in last after them.
+func (t *Tracer) Attach(skip, first, last []string) error {
 	t.meter = startMeter(t.Coll.Programs, time.Now())
-	for _, turn := range []bool{false, true} {
+	turnOf := func(name string) int {
+		switch {
+		case slices.Contains(first, name):
+			return 0
+		case slices.Contains(last, name):
+			return 2
+		}
+		return 1
+	}
+	for turn := range 3 {
 		for name, p := range t.Coll.Programs {
-			if slices.Contains(skip, name) || slices.Contains(last, name) != turn {
+			if slices.Contains(skip, name) || turnOf(name) != turn {
 				continue
 			}
 			l, err := link.AttachTracing(link.TracingOptions{Program: p})

@@ -81,11 +81,6 @@ func Modprobe(t testing.TB, modules ...string) {
 	}
 }
 
-// The main thread cannot end: a test that went into a namespace on it would leave the whole
-// process there, as /proc/self has it. So it stays with the main goroutine, and no test
-// runs on it.
-func init() { runtime.LockOSThread() }
-
 // Network moves the test into a network namespace of its own, with loopback up, and
 // returns the namespace's number. The test's thread is in it, and the programs that this
 // thread starts; both end with the test. It needs no guest.
