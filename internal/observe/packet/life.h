@@ -170,21 +170,25 @@ static __always_inline u64 begin(void *ctx, struct sk_buff___bc *skb, u64 head, 
 	struct birth *b;
 	u32 zero = 0, net;
 
-	if (!sent && *left == head)
+	if (!sent && *left == head) {
+		if (what == RECEIVED) /* the last place: another packet may have this one's from now on */
+			*left = 0;
 		return 0;
+	}
 	net = dev ? net_of_known_device(dev) : 0;
 	if (only_net && net != only_net)
 		return 0;
 	h = bpf_map_lookup_elem(&headers, &zero);
 	if (!h)
 		return 0;
-	if (!directed)
+	if (!directed && what != RECEIVED)
 		*left = head;
 	if (!read_header(h, skb, sent) || !match(h))
 		return 0;
 	l.seen = bpf_ktime_get_ns();
 	if (!admitted(l.seen)) {
-		*left = head;
+		if (what != RECEIVED)
+			*left = head;
 		return 0;
 	}
 	*left = 0;

@@ -208,6 +208,8 @@ int BPF_PROG(gro, void *packet)
 	if (l && received_on(l, head, now)) {
 		return tell(l, head, GRO, 0, now);
 	}
+	if (now->left[(head >> 8) % GRO_SLOTS] == head) /* a device has brought another in its place */
+		now->left[(head >> 8) % GRO_SLOTS] = 0;
 	g = &now->gro[(head >> 8) % GRO_SLOTS];
 	g->head = head;
 	g->at = bpf_ktime_get_ns();

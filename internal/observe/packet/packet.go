@@ -35,7 +35,7 @@ type Options struct {
 }
 
 // DefaultRate is of lives a second.
-const DefaultRate = 200
+const DefaultRate = 50
 
 // Tracer follows packets until it is closed.
 type Tracer struct {
