@@ -101,6 +101,8 @@ type Result struct {
 	Lost    uint64 `json:"lost"`
 	Unnamed uint64 `json:"lost_frames"`
 	Missed  uint64 `json:"missed"`
+	// User says how the stacks of programs were unwound.
+	User *Unwound `json:"user_stacks,omitempty"`
 	// BPF is the time that the program took, where the kernel counts it, and Own what
 	// Bearcat itself used of a processor meanwhile and for the names.
 	BPF     time.Duration `json:"bpf_ns,omitempty"`
@@ -147,6 +149,15 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	if o.Pid != 0 {
 		names.see(o.Pid)
 	}
+	unwinder, err := newUnwinder(coll)
+	if err != nil {
+		return nil, err
+	}
+	defer unwinder.close()
+	if o.Pid != 0 {
+		unwinder.look(o.Pid, 0)
+	}
+	unwinder.start()
 	stop, err := r.attach(prog, o)
 	if err != nil {
 		return nil, err
@@ -160,9 +171,13 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	cancel()
 	stop()
 	until := kernel.MonotonicNow()
+	unwinder.close()
 	r.Took = time.Since(begun).Seconds()
 	if st, err := prog.Stats(); err == nil {
 		r.BPF, r.Missed = st.Runtime, st.RecursionMisses
+	}
+	if r.User, err = unwinder.result(); err != nil {
+		return nil, err
 	}
 	if err := r.read(coll, o, names, until); err != nil {
 		return nil, err
