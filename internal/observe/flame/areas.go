@@ -6,16 +6,26 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 )
 
-const areaSize = 32
+const (
+	areaSize = 32
+	// putOff is how long nobody looks again at a process that is as it was.
+	putOff = time.Second
+	// maxTold is how often it is told that a process has other code: a compiler would
+	// have it told all the time.
+	maxTold = 8
+)
 
 // publish tells the kernel program of a process's areas.
 func (u *unwinder) publish(pid uint32, mm uint64, areas []progArea) {
 	s := u.processes[pid]
 	if s != nil && s.mm == mm && slices.Equal(s.areas, areas) {
+		// looking again does not help with what has no area
+		u.tell(pid, s, kernel.MonotonicNow()+uint64(putOff))
 		return
 	}
 	if s == nil || s.size < len(areas) {
@@ -30,6 +40,9 @@ func (u *unwinder) publish(pid uint32, mm uint64, areas []progArea) {
 				return
 			}
 			next.at[i] = at
+		}
+		if s != nil {
+			next.told = s.told
 		}
 		// the old ones may still be read: they are given back when this is told
 		defer u.release(s)
@@ -49,8 +62,21 @@ func (u *unwinder) publish(pid uint32, mm uint64, areas []progArea) {
 	if _, err := u.areas.WriteAt(b, int64(at)*areaSize); err != nil {
 		return
 	}
-	// without room for the process the kernel program counts its stacks
-	_ = u.tables.Put(pid, progProcessTables{Mm: mm, Asked: kernel.MonotonicNow(), First: at, Count: uint32(len(areas))})
+	u.tell(pid, s, kernel.MonotonicNow())
+	if mm == 0 || s.told == maxTold {
+		return
+	}
+	s.told++
+	select {
+	case u.changed <- pid:
+	default:
+	}
+}
+
+// tell tells where a process's areas are. Without room for it the kernel program counts
+// its stacks.
+func (u *unwinder) tell(pid uint32, s *slots, asked uint64) {
+	_ = u.tables.Put(pid, progProcessTables{Mm: s.mm, Asked: asked, First: s.at[s.current], Count: uint32(len(s.areas))})
 }
 
 // allocate finds room for areas.
@@ -59,7 +85,7 @@ func (u *unwinder) allocate(n int) (uint32, bool) {
 		u.free[n] = f[:len(f)-1]
 		return f[len(f)-1], true
 	}
-	if uint64(u.usedAreas)+uint64(n) > u.room {
+	if uint64(u.usedAreas)+uint64(n) > u.roomAreas {
 		return 0, false
 	}
 	at := u.usedAreas

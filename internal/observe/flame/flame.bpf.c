@@ -184,6 +184,12 @@ int on_clock(void *ctx)
 	return take(ctx, 0, 0);
 }
 
+/* A task that has ended leaves the processor for good, which is no waiting. */
+static __always_inline bool ended(struct task_struct *t)
+{
+	return BPF_CORE_READ((struct task_struct___flame *)t, exit_state) != 0;
+}
+
 /* offcpu: the stack is that of leaving the processor, the time is known at the return. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
@@ -192,7 +198,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	u64 now = bpf_ktime_get_ns(), at;
 	u32 pid = BPF_CORE_READ(prev, pid);
 
-	if (pid && wanted(prev)) {
+	if (pid && wanted(prev) && !ended(prev)) {
 		describe(ctx, &new.key);
 		new.at = now;
 		if (bpf_map_update_elem(&gone, &pid, &new, BPF_ANY))

@@ -154,9 +154,7 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer unwinder.close()
-	if o.Pid != 0 {
-		unwinder.look(o.Pid, 0)
-	}
+	unwinder.prepare(o)
 	unwinder.start()
 	stop, err := r.attach(prog, o)
 	if err != nil {
@@ -167,7 +165,7 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	if o.For > 0 {
 		counting, cancel = context.WithTimeout(ctx, o.For)
 	}
-	watch(counting, coll, names)
+	watch(counting, coll, names, unwinder.changed)
 	cancel()
 	stop()
 	until := kernel.MonotonicNow()
@@ -186,15 +184,20 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	return r, nil
 }
 
-// watch looks at the processes that turn up, while they live: their names of functions
-// are gone with them.
-func watch(ctx context.Context, coll *ebpf.Collection, names *names) {
+// watch looks at the processes that turn up, and at those whose code changed, while they
+// live: their names of functions are gone with them.
+func watch(ctx context.Context, coll *ebpf.Collection, names *names, changed <-chan uint32) {
 	wait := 50 * time.Millisecond
+	next := time.NewTimer(wait)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(wait):
+		case pid := <-changed:
+			names.again(pid)
+			continue
+		case <-next.C:
 		}
 		wait = min(2*wait, 500*time.Millisecond)
 		var key progStackKey
@@ -203,6 +206,7 @@ func watch(ctx context.Context, coll *ebpf.Collection, names *names) {
 		for it.Next(&key, &c) {
 			names.see(key.Tgid)
 		}
+		next.Reset(wait)
 	}
 }
 

@@ -77,7 +77,9 @@ type progWalk struct {
 	AreaFirst uint32
 	AreaCount uint32
 	Exact     uint32
+	Unknown   uint32
 	Busy      uint32
+	_         [4]byte
 	Stack     progUserStack
 }
 

@@ -15,6 +15,11 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+struct task_struct___flame {
+	void *stack;
+	int exit_state;
+} __attribute__((preserve_access_index));
+
 #define FRAMES 128       /* with the one that says why a stack is cut short */
 #define ROWS (1 << 22)   /* of all tables; 8 bytes each */
 #define ROW_STEPS 23     /* that halve as many */
@@ -23,7 +28,9 @@
 #define PROCESSES 4096
 #define USER_STACKS 16384
 #define WISHES 65536     /* bytes */
-#define ASK_AGAIN 200000000ULL /* ns */
+/* How long to wait before asking again: no answer came, as an exec was under way, or what
+ * came does not hold the code, which may be new. In ns. */
+#define ASK_AGAIN 20000000LL
 
 /* As NO_STACK: unwinding is left to the kernel. */
 #define BY_POINTER -3
@@ -46,7 +53,7 @@ struct area {
 
 struct process_tables {
 	u64 mm; /* whose memory this is: another after exec. 0 when made before it was seen */
-	u64 asked; /* when user space was asked last */
+	u64 asked; /* when user space was asked last; it puts off what does not help */
 	u32 first, count; /* its areas */
 };
 
@@ -75,7 +82,7 @@ enum {
 	CUT_POINTER, /* there is no rule, and the frame pointer leads nowhere */
 	CUT_RULE, /* the rule leads nowhere */
 	CUT_MEMORY, /* the stack cannot be read */
-	CUT_CODE, /* the way leads to where no code is */
+	CUT_CODE, /* the way leads to where no code is, or none that is known yet */
 	NENDS,
 };
 
@@ -130,6 +137,7 @@ struct walk {
 	u32 first, count; /* areas of the process, and then rows of the area */
 	u32 area_first, area_count;
 	u32 exact; /* ip is where it was interrupted, not where it returns to */
+	u32 unknown; /* there is code in no area */
 	u32 busy;
 	struct user_stack stack;
 };
@@ -303,20 +311,24 @@ __noinline int bc_unwind_frame(u32 at)
 	struct walk *w = this_walk();
 	u32 rule = POINTER;
 	u64 pc;
-	int known;
+	int known, why;
 
 	if (!w)
 		return CUT_RULE;
 	pc = w->ip - !w->exact; /* a call may be the last that its function does */
 	known = bc_find_area(pc);
-	if (!known && at > 0)
-		return CUT_CODE;
+	if (!known) {
+		w->unknown = 1;
+		if (at > 0)
+			return CUT_CODE;
+	}
 	put_frame(w, at, w->ip);
 	if (known && w->area_count)
 		rule = bc_find_rule(pc - w->base);
 	switch (rule & 15) {
 	case POINTER:
-		return by_pointer(w, false);
+		why = by_pointer(w, false);
+		return why == CUT_POINTER && !known ? CUT_CODE : why;
 	case UNSUPPORTED:
 		return by_pointer(w, true);
 	case END:
@@ -337,10 +349,6 @@ struct pt_regs___user {
 	unsigned long bp, ip, cs, sp;
 } __attribute__((preserve_access_index));
 
-struct task_struct___user {
-	void *stack;
-} __attribute__((preserve_access_index));
-
 static __always_inline bool user_registers(struct walk *w)
 {
 	struct pt_regs___user *regs;
@@ -349,7 +357,7 @@ static __always_inline bool user_registers(struct walk *w)
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
 		regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	else
-		regs = BPF_CORE_READ((struct task_struct___user *)bpf_get_current_task(), stack) +
+		regs = BPF_CORE_READ((struct task_struct___flame *)bpf_get_current_task(), stack) +
 		       OLD_STACK - bpf_core_type_size(struct pt_regs___user);
 	cs = BPF_CORE_READ(regs, cs);
 	w->ip = BPF_CORE_READ(regs, ip);
@@ -370,6 +378,7 @@ __noinline int bc_unwind(u32 first, u32 count)
 	w->first = first;
 	w->count = count;
 	w->hash = 0;
+	w->unknown = 0;
 	w->stack.len = 0;
 	for (u32 i = 0; i < FRAMES - 1; i++) {
 		why = bc_unwind_frame(i);
@@ -389,6 +398,14 @@ static __always_inline void ask_for(u32 tgid, u64 mm)
 	struct wish wish = { .tgid = tgid, .mm = mm };
 
 	bpf_ringbuf_output(&wishes, &wish, sizeof(wish), 0);
+}
+
+static __always_inline void ask_again(struct process_tables *p, u32 tgid, u64 mm, u64 now)
+{
+	if ((s64)(now - p->asked) > ASK_AGAIN) {
+		p->asked = now;
+		ask_for(tgid, mm);
+	}
 }
 
 /* Finds the tables of the current process, or asks for them. */
@@ -416,10 +433,7 @@ static __always_inline struct process_tables *tables_of(u32 tgid, u64 mm)
 		p->asked = 0;
 	}
 	if (!p->count) {
-		if (now - p->asked > ASK_AGAIN) {
-			p->asked = now;
-			ask_for(tgid, mm);
-		}
+		ask_again(p, tgid, mm, now);
 		count_end(EARLY);
 		return NULL;
 	}
@@ -459,11 +473,9 @@ static __always_inline s64 unwound(u32 tgid)
 		   bpf_map_update_elem(&user_stacks, &name, &w->stack, BPF_ANY)) {
 		id = LOST_STACK;
 	}
+	if (w->unknown)
+		ask_again(p, tgid, mm, bpf_ktime_get_ns());
 	w->busy = 0;
-	if (why == CUT_CODE && bpf_ktime_get_ns() - p->asked > ASK_AGAIN) { /* it may be new */
-		p->asked = bpf_ktime_get_ns();
-		ask_for(tgid, mm);
-	}
 	return id;
 }
 

@@ -29,6 +29,11 @@ const (
 	// sweepAfter is how many looks at processes pass before those that have ended are
 	// forgotten.
 	sweepAfter = 1000
+	// prepared is how long processes are looked at before anything is counted, and
+	// maxPrepared how many at most: half of those that there is room for.
+	prepared    = time.Second
+	maxPrepared = 2048
+	rowSize     = 8
 )
 
 // fileTable is where the rows of a file are.
@@ -45,6 +50,7 @@ type slots struct {
 	at      [2]uint32
 	size    int
 	current int
+	told    int // of changes
 	areas   []progArea
 }
 
@@ -52,7 +58,7 @@ type slots struct {
 // them where that reads them.
 type unwinder struct {
 	tables, ends *ebpf.Map
-	rows, areas  *ebpf.Memory
+	rows, areas  io.WriterAt
 	wishes       *ringbuf.Reader
 	vdso         mapping // this process's own, which is everyone's
 
@@ -62,26 +68,33 @@ type unwinder struct {
 	free      map[int][]uint32 // areas, by size
 	usedRows  uint32
 	usedAreas uint32
-	room      uint64 // for areas
+	roomRows  uint64
+	roomAreas uint64
 	made      int
 	over      int
 	looks     int
 	spent     time.Duration
+
+	// changed tells of processes that have other code than before; when nobody listens
+	// it tells nothing.
+	changed chan uint32
 
 	closing sync.Once
 	done    chan struct{}
 }
 
 func newUnwinder(coll *ebpf.Collection) (*unwinder, error) {
-	u := &unwinder{tables: coll.Maps["tables"], ends: coll.Maps["ends"], files: map[fileKey]fileTable{}, known: map[ehframe.ID]fileTable{}, processes: map[uint32]*slots{}, free: map[int][]uint32{}}
-	var err error
-	if u.rows, err = coll.Maps["rows"].Memory(); err == nil {
-		u.areas, err = coll.Maps["areas"].Memory()
-	}
+	u := &unwinder{tables: coll.Maps["tables"], ends: coll.Maps["ends"], files: map[fileKey]fileTable{}, known: map[ehframe.ID]fileTable{}, processes: map[uint32]*slots{}, free: map[int][]uint32{}, changed: make(chan uint32, 256)}
+	rows, err := coll.Maps["rows"].Memory()
 	if err != nil {
 		return nil, fmt.Errorf("sharing memory with the kernel for tables: %w", err)
 	}
-	u.room = uint64(u.areas.Size()) / areaSize
+	areas, err := coll.Maps["areas"].Memory()
+	if err != nil {
+		return nil, fmt.Errorf("sharing memory with the kernel for areas: %w", err)
+	}
+	u.rows, u.roomRows = rows, uint64(rows.Size())/rowSize
+	u.areas, u.roomAreas = areas, uint64(areas.Size())/areaSize
 	if u.wishes, err = ringbuf.NewReader(coll.Maps["wishes"]); err != nil {
 		return nil, fmt.Errorf("reading which processes need tables: %w", err)
 	}
@@ -91,6 +104,44 @@ func newUnwinder(coll *ebpf.Collection) (*unwinder, error) {
 		}
 	}
 	return u, nil
+}
+
+// prepare makes the tables of what will be counted. The clock finds a process again and
+// again; of one that sleeps for long there may be one stack only, which must not be the
+// one for which there were no tables yet.
+func (u *unwinder) prepare(o Options) {
+	if o.Pid != 0 {
+		u.look(o.Pid, 0)
+		return
+	}
+	if o.Kind.Name == "cpu" || o.Kind.Name == "drop" {
+		return
+	}
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return
+	}
+	defer func() { _ = proc.Close() }()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return
+	}
+	begun := time.Now()
+	for _, name := range names {
+		pid, err := strconv.ParseUint(name, 10, 32)
+		if err != nil || int(pid) == os.Getpid() {
+			continue
+		}
+		if o.Comm != "" {
+			if comm, err := os.ReadFile("/proc/" + name + "/comm"); err != nil || strings.TrimSuffix(string(comm), "\n") != o.Comm {
+				continue
+			}
+		}
+		if time.Since(begun) > prepared || u.looks >= maxPrepared {
+			return
+		}
+		u.look(uint32(pid), 0)
+	}
 }
 
 // start makes tables in the background until close.
@@ -248,17 +299,17 @@ func (u *unwinder) table(r io.ReaderAt) fileTable {
 	if len(rows) == 0 && err == nil {
 		return fileTable{}
 	}
-	if err != nil || uint64(u.usedRows)+uint64(len(rows)) > uint64(u.rows.Size())/8 {
+	if err != nil || uint64(u.usedRows)+uint64(len(rows)) > u.roomRows {
 		u.over++
 		u.known[id] = fileTable{}
 		return fileTable{}
 	}
-	b := make([]byte, 0, len(rows)*8)
+	b := make([]byte, 0, len(rows)*rowSize)
 	for _, r := range rows {
 		b = binary.NativeEndian.AppendUint32(b, r.PC)
 		b = binary.NativeEndian.AppendUint32(b, uint32(r.Rule))
 	}
-	if _, err := u.rows.WriteAt(b, int64(u.usedRows)*8); err != nil {
+	if _, err := u.rows.WriteAt(b, int64(u.usedRows)*rowSize); err != nil {
 		u.over++
 		return fileTable{}
 	}

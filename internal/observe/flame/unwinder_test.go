@@ -1,6 +1,7 @@
 package flame
 
 import (
+	"encoding/binary"
 	"os"
 	"testing"
 	"unsafe"
@@ -21,8 +22,8 @@ func TestKernelAndUserAgree(t *testing.T) {
 	if n := unsafe.Sizeof(progArea{}); n != areaSize || spec.Maps["areas"].ValueSize != areaSize {
 		t.Errorf("an area has %d bytes, and %d are written", n, areaSize)
 	}
-	if n := spec.Maps["rows"].ValueSize; n != 8 {
-		t.Errorf("a row has %d bytes, and 8 are written", n)
+	if n := spec.Maps["rows"].ValueSize; n != rowSize {
+		t.Errorf("a row has %d bytes, and %d are written", n, rowSize)
 	}
 	for addr, want := range map[uint64]bool{0: false, endWhole: false, endCut - 1: false, endCut: true, uint64(len(endNames)) - 1: true, uint64(len(endNames)): false, 0x7f00dead0000: false} {
 		if why, got := cutShort(addr); got != want || got && why == "" {
@@ -58,7 +59,7 @@ func TestTableOfVDSO(t *testing.T) {
 
 // TestRoomForAreas gives out no place twice, and takes places back.
 func TestRoomForAreas(t *testing.T) {
-	u := &unwinder{free: map[int][]uint32{}, room: 64}
+	u := &unwinder{free: map[int][]uint32{}, roomAreas: 64}
 	var all []uint32
 	for {
 		at, ok := u.allocate(16)
@@ -75,5 +76,42 @@ func TestRoomForAreas(t *testing.T) {
 	b, ok := u.allocate(16)
 	if _, more := u.allocate(16); !ok || a == b || more {
 		t.Errorf("%d and %d come after two were given back, more %v", a, b, more)
+	}
+}
+
+// written keeps what would go to the kernel.
+type written map[int64][]byte
+
+func (w written) WriteAt(b []byte, off int64) (int, error) {
+	w[off] = append([]byte(nil), b...)
+	return len(b), nil
+}
+
+// TestTablesAreShared has one table for the same content under two names, and none where
+// there is no room.
+func TestTablesAreShared(t *testing.T) {
+	const path = "/lib/x86_64-linux-gnu/libc.so.6"
+	f, err := os.Open(path)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = f.Close() }()
+	rows := written{}
+	u := &unwinder{rows: rows, roomRows: 1 << 20, known: map[ehframe.ID]fileTable{}}
+	a, b := u.table(f), u.table(f)
+	if a.count == 0 || a.first != b.first || a.count != b.count || u.made != 1 || u.usedRows != a.count || len(rows) != 1 {
+		t.Errorf("%d rows from %d, then %d from %d; %d tables", a.count, a.first, b.count, b.first, u.made)
+	}
+	if got := rows[0]; len(got) != int(a.count)*rowSize || binary.NativeEndian.Uint32(got) > binary.NativeEndian.Uint32(got[rowSize:]) {
+		t.Errorf("%d bytes of %d rows, not in order", len(got), a.count)
+	}
+	small := &unwinder{rows: rows, roomRows: 10, known: map[ehframe.ID]fileTable{}}
+	for range 2 {
+		if got := small.table(f); got.count != 0 || small.usedRows != 0 {
+			t.Errorf("%d rows in room for 10", got.count)
+		}
+	}
+	if small.over != 1 {
+		t.Errorf("%d files found no room, want 1", small.over)
 	}
 }

@@ -46,7 +46,7 @@ var endNames = []string{
 	"no table and no frame pointer",
 	"a table leads nowhere",
 	"memory cannot be read",
-	"no code where it returns to",
+	"in no code that is known",
 }
 
 // cutShort says whether an address is none, but the reason for a stack's end.
