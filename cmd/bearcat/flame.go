@@ -37,9 +37,10 @@ in a browser, where a click shows a part and a search marks names. Kinds:
 
 ` + wrapKinds(kinds.String()) + `
 It ends after --for, or earlier when interrupted, and writes what it has. Stacks
-are followed by frame pointers: of programs built without them only the
-innermost function is sure. The last line, on standard error, says how many
-stacks were taken and lost, from where, and what it cost.`,
+of programs are unwound by their .eh_frame, so that frame pointers are not
+needed; where there is none, frame pointers are followed. The last lines, on
+standard error, say how many stacks were taken and lost, how many are cut short
+and why, from where, and what it cost.`,
 		Example: "  bearcat flame cpu --for 30s -o cpu.svg\n  bearcat flame offcpu --pid 4242 --folded\n  bearcat flame cpu --comm nginx --pprof -o cpu.pb.gz\n  bearcat flame offcpu --for 5s --perfetto waits.json",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -158,6 +159,7 @@ func flameFooter(r *flame.Result) string {
 	for _, n := range r.Notes {
 		fmt.Fprintf(&b, "note: %s\n", termtext.String(n))
 	}
+	b.WriteString(unwoundLine(r.User))
 	fmt.Fprintf(&b, "%d samples in %.1f s from %s; lost %d", r.Samples, r.Took, strings.Join(r.Sources, ", "), r.Lost)
 	if r.Unnamed > 0 {
 		fmt.Fprintf(&b, ", without room for their frames %d", r.Unnamed)
@@ -169,5 +171,35 @@ func flameFooter(r *flame.Result) string {
 		fmt.Fprintf(&b, "; the program took %s, %.2f%% of a processor", nanoseconds(uint64(r.BPF)), 100*r.BPF.Seconds()/max(r.Took, 0.001))
 	}
 	fmt.Fprintf(&b, "; bearcat itself %s\n", nanoseconds(uint64(r.Own)))
+	return b.String()
+}
+
+// unwoundLine says how the stacks of programs end; nothing where there were none.
+func unwoundLine(u *flame.Unwound) string {
+	if u == nil {
+		return ""
+	}
+	reasons := func(ends []flame.Ends) (total uint64, why string) {
+		var each []string
+		for _, e := range ends {
+			total += e.Count
+			each = append(each, fmt.Sprintf("%d %s", e.Count, e.Why))
+		}
+		return total, strings.Join(each, ", ")
+	}
+	var b strings.Builder
+	cut, why := reasons(u.Cut)
+	fmt.Fprintf(&b, "stacks of programs: %d whole, %d cut short", u.Whole, cut)
+	if cut > 0 {
+		fmt.Fprintf(&b, " (%s)", why)
+	}
+	if n, why := reasons(u.Pointers); n > 0 {
+		fmt.Fprintf(&b, ", %d by frame pointers only (%s)", n, why)
+	}
+	fmt.Fprintf(&b, "; tables of %d files with %d rows", u.Files, u.Rows)
+	if u.Over > 0 {
+		fmt.Fprintf(&b, ", %d files found no room", u.Over)
+	}
+	b.WriteString("\n")
 	return b.String()
 }

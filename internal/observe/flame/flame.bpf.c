@@ -29,8 +29,8 @@ struct stack_key {
 	u32 tgid;
 	u32 target; /* the process that is woken */
 	s32 kernel;
-	s32 user;
 	u32 call; /* the system call's number */
+	s64 user; /* as kernel, or the name of a stack in user_stacks */
 	char comm[16];
 	char target_comm[16];
 };
@@ -65,7 +65,6 @@ struct {
 
 struct away {
 	struct stack_key key;
-	u32 pad; /* an older verifier refuses a hole that nothing was written to */
 	u64 at;
 };
 
@@ -109,6 +108,8 @@ static __always_inline struct task_struct *current_task(void)
 	return (struct task_struct *)bpf_get_current_task();
 }
 
+#include "unwind.h"
+
 static __always_inline s32 stack_of(void *ctx, u64 flags)
 {
 	long id = bpf_get_stackid(ctx, &stacks, flags);
@@ -126,13 +127,25 @@ static __always_inline s32 stack_of(void *ctx, u64 flags)
 	return LOST_STACK;
 }
 
+/* The stack of the user's part, by tables where they are made, else by frame pointers. */
+static __always_inline s64 user_stack_of(void *ctx, u32 tgid)
+{
+	s64 id = unwound(tgid);
+
+	if (id == BY_POINTER)
+		return stack_of(ctx, USER_STACK);
+	if (id == LOST_STACK)
+		count_lost(LOST_TRACE);
+	return id;
+}
+
 /* Says of the current task who it is and where. */
 static __always_inline void describe(void *ctx, struct stack_key *key)
 {
 	key->tgid = bpf_get_current_pid_tgid() >> 32;
 	bpf_get_current_comm(key->comm, sizeof(key->comm));
 	key->kernel = stack_of(ctx, 0);
-	key->user = key->tgid ? stack_of(ctx, USER_STACK) : NO_STACK;
+	key->user = key->tgid ? user_stack_of(ctx, key->tgid) : NO_STACK;
 }
 
 static __always_inline void add(struct stack_key *key, u64 value)
@@ -171,6 +184,12 @@ int on_clock(void *ctx)
 	return take(ctx, 0, 0);
 }
 
+/* A task that has ended leaves the processor for good, which is no waiting. */
+static __always_inline bool ended(struct task_struct *t)
+{
+	return BPF_CORE_READ((struct task_struct___flame *)t, exit_state) != 0;
+}
+
 /* offcpu: the stack is that of leaving the processor, the time is known at the return. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
@@ -179,7 +198,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	u64 now = bpf_ktime_get_ns(), at;
 	u32 pid = BPF_CORE_READ(prev, pid);
 
-	if (pid && wanted(prev)) {
+	if (pid && wanted(prev) && !ended(prev)) {
 		describe(ctx, &new.key);
 		new.at = now;
 		if (bpf_map_update_elem(&gone, &pid, &new, BPF_ANY))

@@ -101,6 +101,8 @@ type Result struct {
 	Lost    uint64 `json:"lost"`
 	Unnamed uint64 `json:"lost_frames"`
 	Missed  uint64 `json:"missed"`
+	// User says how the stacks of programs were unwound.
+	User *Unwound `json:"user_stacks,omitempty"`
 	// BPF is the time that the program took, where the kernel counts it, and Own what
 	// Bearcat itself used of a processor meanwhile and for the names.
 	BPF     time.Duration `json:"bpf_ns,omitempty"`
@@ -147,6 +149,13 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	if o.Pid != 0 {
 		names.see(o.Pid)
 	}
+	unwinder, err := newUnwinder(coll)
+	if err != nil {
+		return nil, err
+	}
+	defer unwinder.close()
+	unwinder.prepare(o)
+	unwinder.start()
 	stop, err := r.attach(prog, o)
 	if err != nil {
 		return nil, err
@@ -156,13 +165,17 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	if o.For > 0 {
 		counting, cancel = context.WithTimeout(ctx, o.For)
 	}
-	watch(counting, coll, names)
+	watch(counting, coll, names, unwinder.changed)
 	cancel()
 	stop()
 	until := kernel.MonotonicNow()
+	unwinder.close()
 	r.Took = time.Since(begun).Seconds()
 	if st, err := prog.Stats(); err == nil {
 		r.BPF, r.Missed = st.Runtime, st.RecursionMisses
+	}
+	if r.User, err = unwinder.result(); err != nil {
+		return nil, err
 	}
 	if err := r.read(coll, o, names, until); err != nil {
 		return nil, err
@@ -171,15 +184,20 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	return r, nil
 }
 
-// watch looks at the processes that turn up, while they live: their names of functions
-// are gone with them.
-func watch(ctx context.Context, coll *ebpf.Collection, names *names) {
+// watch looks at the processes that turn up, and at those whose code changed, while they
+// live: their names of functions are gone with them.
+func watch(ctx context.Context, coll *ebpf.Collection, names *names, changed <-chan uint32) {
 	wait := 50 * time.Millisecond
+	next := time.NewTimer(wait)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(wait):
+		case pid := <-changed:
+			names.again(pid)
+			continue
+		case <-next.C:
 		}
 		wait = min(2*wait, 500*time.Millisecond)
 		var key progStackKey
@@ -188,6 +206,7 @@ func watch(ctx context.Context, coll *ebpf.Collection, names *names) {
 		for it.Next(&key, &c) {
 			names.see(key.Tgid)
 		}
+		next.Reset(wait)
 	}
 }
 

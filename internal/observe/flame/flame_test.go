@@ -236,3 +236,8 @@ func FuzzLists(f *testing.F) {
 		parseMaps(strings.NewReader(text))
 	})
 }
+
+// parseWeight reads the number at the end of a folded line.
+func parseWeight(line string) (float64, error) {
+	return strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:]), 64)
+}

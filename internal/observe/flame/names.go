@@ -77,6 +77,15 @@ func (n *names) see(pid uint32) {
 	n.look(pid, p)
 }
 
+// again looks at a process that has other code than before.
+func (n *names) again(pid uint32) {
+	if p := n.processes[pid]; p != nil {
+		n.look(pid, p)
+		return
+	}
+	n.see(pid)
+}
+
 // look reads what a process has mapped. What is newer goes ahead of what is older.
 func (n *names) look(pid uint32, p *process) {
 	dir := filepath.Join("/proc", strconv.FormatUint(uint64(pid), 10))

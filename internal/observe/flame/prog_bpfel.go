@@ -13,11 +13,27 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type progArea struct {
+	_     structs.HostLayout
+	Start uint64
+	End   uint64
+	Base  uint64
+	First uint32
+	Count uint32
+}
+
 type progAway struct {
 	_   structs.HostLayout
 	Key progStackKey
-	Pad uint32
 	At  uint64
+}
+
+type progProcessTables struct {
+	_     structs.HostLayout
+	Mm    uint64
+	Asked uint64
+	First uint32
+	Count uint32
 }
 
 type progStackCount struct {
@@ -31,41 +47,90 @@ type progStackKey struct {
 	Tgid       uint32
 	Target     uint32
 	Kernel     int32
-	User       int32
 	Call       uint32
+	User       int64
 	Comm       [16]int8
 	TargetComm [16]int8
+}
+
+type progTableRow struct {
+	_    structs.HostLayout
+	Pc   uint32
+	Rule uint32
+}
+
+type progUserStack struct {
+	_     structs.HostLayout
+	Len   uint64
+	Addrs [128]uint64
+}
+
+type progWalk struct {
+	_         structs.HostLayout
+	Ip        uint64
+	Sp        uint64
+	Bp        uint64
+	Hash      uint64
+	Base      uint64
+	First     uint32
+	Count     uint32
+	AreaFirst uint32
+	AreaCount uint32
+	Exact     uint32
+	Unknown   uint32
+	Busy      uint32
+	_         [4]byte
+	Stack     progUserStack
+}
+
+type progWish struct {
+	_    structs.HostLayout
+	Mm   uint64
+	Tgid uint32
+	Pad  uint32
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	progMapCounts      = "counts"
-	progMapGone        = "gone"
-	progMapLost        = "lost"
-	progMapMoreStacks  = "more_stacks"
-	progMapScopeFull   = "scope_full"
-	progMapScopeTgids  = "scope_tgids"
-	progMapStacks      = "stacks"
-	progProgOnAlloc    = "on_alloc"
-	progProgOnCall     = "on_call"
-	progProgOnClock    = "on_clock"
-	progProgOnDrop     = "on_drop"
-	progProgOnFault    = "on_fault"
-	progProgOnSwitch   = "on_switch"
-	progProgOnWakeup   = "on_wakeup"
-	progVarGroupSubsys = "group_subsys"
-	progVarOnlyComm    = "only_comm"
-	progVarOnlyCommLen = "only_comm_len"
-	progVarOnlyNetns   = "only_netns"
-	progVarOnlyTgid    = "only_tgid"
-	progVarOwn         = "own"
-	progVarScopeCgroup = "scope_cgroup"
-	progVarScopeKind   = "scope_kind"
-	progVarScopeSubsys = "scope_subsys"
-	progVarUnusedCount = "unused_count"
-	progVarUnusedKey   = "unused_key"
+	progMapAreas        = "areas"
+	progMapCounts       = "counts"
+	progMapEnds         = "ends"
+	progMapGone         = "gone"
+	progMapLost         = "lost"
+	progMapMoreStacks   = "more_stacks"
+	progMapRows         = "rows"
+	progMapScopeFull    = "scope_full"
+	progMapScopeTgids   = "scope_tgids"
+	progMapStacks       = "stacks"
+	progMapTables       = "tables"
+	progMapUserStacks   = "user_stacks"
+	progMapWalks        = "walks"
+	progMapWishes       = "wishes"
+	progProgOnAlloc     = "on_alloc"
+	progProgOnCall      = "on_call"
+	progProgOnClock     = "on_clock"
+	progProgOnDrop      = "on_drop"
+	progProgOnFault     = "on_fault"
+	progProgOnSwitch    = "on_switch"
+	progProgOnWakeup    = "on_wakeup"
+	progVarGroupSubsys  = "group_subsys"
+	progVarOnlyComm     = "only_comm"
+	progVarOnlyCommLen  = "only_comm_len"
+	progVarOnlyNetns    = "only_netns"
+	progVarOnlyTgid     = "only_tgid"
+	progVarOwn          = "own"
+	progVarScopeCgroup  = "scope_cgroup"
+	progVarScopeKind    = "scope_kind"
+	progVarScopeSubsys  = "scope_subsys"
+	progVarUnusedArea   = "unused_area"
+	progVarUnusedCount  = "unused_count"
+	progVarUnusedKey    = "unused_key"
+	progVarUnusedRow    = "unused_row"
+	progVarUnusedStack  = "unused_stack"
+	progVarUnusedTables = "unused_tables"
+	progVarUnusedWish   = "unused_wish"
 )
 
 // loadProg returns the embedded CollectionSpec for prog.
@@ -123,30 +188,42 @@ type progProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
+	Areas      *ebpf.MapSpec `ebpf:"areas"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
+	Ends       *ebpf.MapSpec `ebpf:"ends"`
 	Gone       *ebpf.MapSpec `ebpf:"gone"`
 	Lost       *ebpf.MapSpec `ebpf:"lost"`
 	MoreStacks *ebpf.MapSpec `ebpf:"more_stacks"`
+	Rows       *ebpf.MapSpec `ebpf:"rows"`
 	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
 	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
 	Stacks     *ebpf.MapSpec `ebpf:"stacks"`
+	Tables     *ebpf.MapSpec `ebpf:"tables"`
+	UserStacks *ebpf.MapSpec `ebpf:"user_stacks"`
+	Walks      *ebpf.MapSpec `ebpf:"walks"`
+	Wishes     *ebpf.MapSpec `ebpf:"wishes"`
 }
 
 // progVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
-	GroupSubsys *ebpf.VariableSpec `ebpf:"group_subsys"`
-	OnlyComm    *ebpf.VariableSpec `ebpf:"only_comm"`
-	OnlyCommLen *ebpf.VariableSpec `ebpf:"only_comm_len"`
-	OnlyNetns   *ebpf.VariableSpec `ebpf:"only_netns"`
-	OnlyTgid    *ebpf.VariableSpec `ebpf:"only_tgid"`
-	Own         *ebpf.VariableSpec `ebpf:"own"`
-	ScopeCgroup *ebpf.VariableSpec `ebpf:"scope_cgroup"`
-	ScopeKind   *ebpf.VariableSpec `ebpf:"scope_kind"`
-	ScopeSubsys *ebpf.VariableSpec `ebpf:"scope_subsys"`
-	UnusedCount *ebpf.VariableSpec `ebpf:"unused_count"`
-	UnusedKey   *ebpf.VariableSpec `ebpf:"unused_key"`
+	GroupSubsys  *ebpf.VariableSpec `ebpf:"group_subsys"`
+	OnlyComm     *ebpf.VariableSpec `ebpf:"only_comm"`
+	OnlyCommLen  *ebpf.VariableSpec `ebpf:"only_comm_len"`
+	OnlyNetns    *ebpf.VariableSpec `ebpf:"only_netns"`
+	OnlyTgid     *ebpf.VariableSpec `ebpf:"only_tgid"`
+	Own          *ebpf.VariableSpec `ebpf:"own"`
+	ScopeCgroup  *ebpf.VariableSpec `ebpf:"scope_cgroup"`
+	ScopeKind    *ebpf.VariableSpec `ebpf:"scope_kind"`
+	ScopeSubsys  *ebpf.VariableSpec `ebpf:"scope_subsys"`
+	UnusedArea   *ebpf.VariableSpec `ebpf:"unused_area"`
+	UnusedCount  *ebpf.VariableSpec `ebpf:"unused_count"`
+	UnusedKey    *ebpf.VariableSpec `ebpf:"unused_key"`
+	UnusedRow    *ebpf.VariableSpec `ebpf:"unused_row"`
+	UnusedStack  *ebpf.VariableSpec `ebpf:"unused_stack"`
+	UnusedTables *ebpf.VariableSpec `ebpf:"unused_tables"`
+	UnusedWish   *ebpf.VariableSpec `ebpf:"unused_wish"`
 }
 
 // progObjects contains all objects after they have been loaded into the kernel.
@@ -169,24 +246,38 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
+	Areas      *ebpf.Map `ebpf:"areas"`
 	Counts     *ebpf.Map `ebpf:"counts"`
+	Ends       *ebpf.Map `ebpf:"ends"`
 	Gone       *ebpf.Map `ebpf:"gone"`
 	Lost       *ebpf.Map `ebpf:"lost"`
 	MoreStacks *ebpf.Map `ebpf:"more_stacks"`
+	Rows       *ebpf.Map `ebpf:"rows"`
 	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
 	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
 	Stacks     *ebpf.Map `ebpf:"stacks"`
+	Tables     *ebpf.Map `ebpf:"tables"`
+	UserStacks *ebpf.Map `ebpf:"user_stacks"`
+	Walks      *ebpf.Map `ebpf:"walks"`
+	Wishes     *ebpf.Map `ebpf:"wishes"`
 }
 
 func (m *progMaps) Close() error {
 	return _ProgClose(
+		m.Areas,
 		m.Counts,
+		m.Ends,
 		m.Gone,
 		m.Lost,
 		m.MoreStacks,
+		m.Rows,
 		m.ScopeFull,
 		m.ScopeTgids,
 		m.Stacks,
+		m.Tables,
+		m.UserStacks,
+		m.Walks,
+		m.Wishes,
 	)
 }
 
@@ -194,17 +285,22 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
-	GroupSubsys *ebpf.Variable `ebpf:"group_subsys"`
-	OnlyComm    *ebpf.Variable `ebpf:"only_comm"`
-	OnlyCommLen *ebpf.Variable `ebpf:"only_comm_len"`
-	OnlyNetns   *ebpf.Variable `ebpf:"only_netns"`
-	OnlyTgid    *ebpf.Variable `ebpf:"only_tgid"`
-	Own         *ebpf.Variable `ebpf:"own"`
-	ScopeCgroup *ebpf.Variable `ebpf:"scope_cgroup"`
-	ScopeKind   *ebpf.Variable `ebpf:"scope_kind"`
-	ScopeSubsys *ebpf.Variable `ebpf:"scope_subsys"`
-	UnusedCount *ebpf.Variable `ebpf:"unused_count"`
-	UnusedKey   *ebpf.Variable `ebpf:"unused_key"`
+	GroupSubsys  *ebpf.Variable `ebpf:"group_subsys"`
+	OnlyComm     *ebpf.Variable `ebpf:"only_comm"`
+	OnlyCommLen  *ebpf.Variable `ebpf:"only_comm_len"`
+	OnlyNetns    *ebpf.Variable `ebpf:"only_netns"`
+	OnlyTgid     *ebpf.Variable `ebpf:"only_tgid"`
+	Own          *ebpf.Variable `ebpf:"own"`
+	ScopeCgroup  *ebpf.Variable `ebpf:"scope_cgroup"`
+	ScopeKind    *ebpf.Variable `ebpf:"scope_kind"`
+	ScopeSubsys  *ebpf.Variable `ebpf:"scope_subsys"`
+	UnusedArea   *ebpf.Variable `ebpf:"unused_area"`
+	UnusedCount  *ebpf.Variable `ebpf:"unused_count"`
+	UnusedKey    *ebpf.Variable `ebpf:"unused_key"`
+	UnusedRow    *ebpf.Variable `ebpf:"unused_row"`
+	UnusedStack  *ebpf.Variable `ebpf:"unused_stack"`
+	UnusedTables *ebpf.Variable `ebpf:"unused_tables"`
+	UnusedWish   *ebpf.Variable `ebpf:"unused_wish"`
 }
 
 // progPrograms contains all programs after they have been loaded into the kernel.

@@ -102,7 +102,7 @@ func (r *Result) frames(maps map[string]*ebpf.Map, o Options, key progStackKey, 
 	if o.Kind.Name == "wake" {
 		out = append(out, Frame{Name: fmt.Sprintf("wakes %s[%d]", kernel.Text(key.TargetComm[:]), key.Target)})
 	}
-	user, lost, err := addresses(maps, key.User)
+	user, lost, err := userAddresses(maps, key.User)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +111,10 @@ func (r *Result) frames(maps map[string]*ebpf.Map, o Options, key progStackKey, 
 	}
 	part := make([]Frame, len(user))
 	for i, addr := range user {
+		if why, ok := cutShort(addr); ok {
+			part[i] = Frame{Name: "[cut short: " + why + "]"}
+			continue
+		}
 		if i > 0 { // where a call returns to may belong to the next function
 			addr--
 		}
