@@ -17,9 +17,8 @@ struct header {
 	u32 proto;  /* of IP; 0 for others */
 	u32 l4_has; /* so many bytes are there of l4; 0 for later fragments */
 	u32 sent;
-	u32 pad;
-	u8 bytes[BYTES];
-	u32 has;
+	u32 linear; /* so many bytes are together, from base on: the rest is in other pages */
+	u64 base;   /* of the network header, in the kernel */
 };
 
 /* Whether the filter takes a packet. The loader puts the filter's instructions in the

@@ -75,6 +75,12 @@ static __always_inline u32 net_of_device(struct net_device___bc *dev)
 	return BPF_CORE_READ(dev, nd_net.net, ns.inum);
 }
 
+/* The same of a device that the verifier knows for one: a load, where the other needs calls. */
+static __always_inline u32 net_of_known_device(struct net_device___bc *dev)
+{
+	return dev->nd_net.net->ns.inum;
+}
+
 static __always_inline u32 net_of_socket(struct sock___bc *sk)
 {
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);

@@ -18,12 +18,16 @@ func doctorCommand() *cobra.Command {
 		Use: "doctor", Short: "show what this kernel offers and what is missing",
 		Long: `Checks everything that bearcat needs or can use on this host: the kernel, its
 types, capabilities, security settings, and the agent's own programs, which are
-really loaded, not guessed at. The exit code is 1 when something is missing
-without which bearcat run cannot work.`,
-		Example: "  bearcat doctor\n  bearcat doctor --json | jq 'select(.state != \"ok\")'",
+really loaded, not guessed at; and of each observer (trace, top, hist, flame,
+drops; record keeps what they show) from which sources it works here, and what
+it cannot tell without those that are not there.
+
+The exit code is 1 when something is missing without which bearcat run cannot
+work.`,
+		Example: "  bearcat doctor\n  bearcat doctor --json | jq 'select(.state != \"ok\")'\n  bearcat doctor --json | jq 'select(.name == \"trace packet\").sources[]'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			checks := agent.Doctor()
+			checks := append(agent.Doctor(), checkObservers()...)
 			out := cmd.OutOrStdout()
 			var err error
 			if asJSON {
@@ -37,7 +41,7 @@ without which bearcat run cannot work.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line: name, state, detail, advice")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line: name, state, detail, advice, sources")
 	return cmd
 }
 

@@ -20,7 +20,7 @@ import (
 
 func dropsCommand() *cobra.Command {
 	var o drop.Options
-	var in groupFlags
+	var in choiceFlags
 	var asJSON bool
 	var fw fwPlaces
 	n := 20
@@ -42,9 +42,10 @@ Reasons are there from Linux 5.17 on; before, the place has to tell.`,
 				return usageError{fmt.Errorf("--for %s is no time to count in", d)}
 			}
 			var err error
-			if o.Scope, o.Net, err = in.choose(); err != nil {
+			if o.Choice, err = in.choice(); err != nil {
 				return err
 			}
+			o.Net = o.Choice.Net
 			o.Member = in.netns
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -69,9 +70,7 @@ Reasons are there from Linux 5.17 on; before, the place has to tell.`,
 			return writeDrops(cmd.OutOrStdout(), r, n)
 		},
 	}
-	cmd.Flags().Uint32Var(&o.Pid, "pid", 0, "of sockets of one `PROCESS`")
-	cmd.Flags().StringVar(&o.Comm, "comm", "", "of sockets of processes with this `NAME`")
-	in.flags(cmd.Flags())
+	in.flags(cmd.Flags(), "of sockets of")
 	cmd.Flags().DurationVar(&d, "for", d, "how long to count")
 	cmd.Flags().IntVarP(&n, "lines", "n", n, "print this many lines; 0 for all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")

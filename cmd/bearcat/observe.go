@@ -31,6 +31,27 @@ func (g *groupFlags) choose() (scope kernel.Scope, net uint32, err error) {
 	return scope, net, err
 }
 
+// choiceFlags choose processes, by themselves and by what they are in.
+type choiceFlags struct {
+	groupFlags
+	pid  uint32
+	comm string
+}
+
+// flags makes the flags; whose says what of such a process is kept, as "packets".
+func (c *choiceFlags) flags(fl *pflag.FlagSet, whose string) {
+	fl.Uint32Var(&c.pid, "pid", 0, whose+" one `PROCESS` with all its threads")
+	fl.StringVar(&c.comm, "comm", "", whose+" threads or processes with this `NAME`")
+	c.groupFlags.flags(fl)
+}
+
+// choice finds what the flags name, as it is now.
+func (c *choiceFlags) choice() (out kernel.Choice, err error) {
+	out.Pid, out.Comm = c.pid, c.comm
+	out.Scope, out.Net, err = c.choose()
+	return out, err
+}
+
 // unknown says that there is no such histogram, graph or view, and which is meant.
 func unknown[T any](what, word string, all []T, name func(T) string) error {
 	names := make([]string, 0, len(all))

@@ -46,6 +46,12 @@ socket, with what they dropped. Of sockets it shows those with something
 queued or dropped.`,
 			"  bearcat show queue\n  ip netns exec web bearcat show queue --json | jq .qdiscs",
 			0, func([]string) (answer, error) { return host.ReadQueues() }),
+		hostNoun("port", "local ports that are in use, for each destination",
+			`Counts, for each destination of TCP connections, the local ports in use, also
+those of connections that have ended within the last minute, of how many the
+kernel gives to connections. Where none is left, connecting there fails.`,
+			"  bearcat show port\n  bearcat show port --where 'percent > 50' --watch 2s",
+			0, func([]string) (answer, error) { return host.ReadPorts() }),
 		schedNoun(),
 		vmaNoun(),
 		hostNoun("hook", "what is hooked into the kernel",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type taskFlags struct {
 	listen    bool
 	container string
 	netns     uint64
+	hidden    bool
 	// cgroup is the control group of the container, where one is asked for.
 	cgroup string
 }
@@ -203,17 +205,27 @@ type procAnswer struct {
 }
 
 func procNoun() *cobra.Command {
-	cmd, _ := taskNoun("proc [PID]", "processes, from the kernel's list of tasks",
+	cmd, f := taskNoun("proc [PID]", "processes, from the kernel's list of tasks",
 		`Lists the processes that run, or all that is known of one: from the kernel's
 own list, which a process cannot leave by covering its folder in /proc.
 PROGRAM is the file that really runs, whatever the process calls itself. USER
-has uid>euid where they differ. --wide adds control group and arguments.`,
-		"  bearcat show proc\n  bearcat show proc 4242\n  bearcat show proc --container 3f9a1c77\n  bearcat show proc --where 'proc.exepath startswith /tmp/' --json",
+has uid>euid where they differ. --wide adds control group and arguments.
+
+--hidden lists only processes that a listing of /proc does not have, and the BPF
+programs that can have taken them out of it.`,
+		"  bearcat show proc\n  bearcat show proc 4242\n  bearcat show proc --container 3f9a1c77\n  bearcat show proc --where 'proc.exepath startswith /tmp/' --json\n  bearcat show proc --hidden",
 		1, true, showProc)
+	cmd.Flags().BoolVar(&f.hidden, "hidden", false, "only those that a listing of /proc does not have")
 	return cmd
 }
 
 func showProc(f *taskFlags, args []string) (answer, error) {
+	if f.hidden && len(args) > 0 {
+		return nil, usageError{errors.New("--hidden looks for processes among all: give no PID with it")}
+	}
+	if f.hidden {
+		return showHidden(f)
+	}
 	where, err := task.WhereProcess(f.fields)
 	if err != nil {
 		return nil, err

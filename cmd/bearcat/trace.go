@@ -137,16 +137,20 @@ func (r *tracing) write(v text, s story) bool {
 	return r.err == nil && (r.count == 0 || r.shown < r.count)
 }
 
-// traceFooter says what was left out, where it all comes from, and what it cost.
-func traceFooter(w io.Writer, left string, sources int, c tracer.Cost) error {
+// traceFooter says what the kernel does not tell, what was left out, where it all comes
+// from, and what it cost.
+func traceFooter(w io.Writer, left string, t *tracer.Tracer, c tracer.Cost) error {
 	var b strings.Builder
+	for _, note := range t.Notes {
+		fmt.Fprintf(&b, "note: %s\n", termtext.String(note))
+	}
 	fmt.Fprintf(&b, "%s; notes lost %d", left, c.Lost)
 	if c.Missed > 0 {
 		fmt.Fprintf(&b, ", skipped by the kernel %d", c.Missed)
 	}
-	fmt.Fprintf(&b, "; sources: %d tracepoints, no function", sources)
+	fmt.Fprintf(&b, "; sources: %d tracepoints, no function", t.Sources)
 	if c.BPF > 0 {
-		fmt.Fprintf(&b, "; the programs took %s", nanoseconds(uint64(c.BPF)))
+		fmt.Fprintf(&b, "; the programs took about %s", nanoseconds(uint64(c.BPF)))
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())

@@ -7,9 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/fileio"
-	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
 )
 
@@ -17,8 +15,9 @@ import (
 type ioTrace struct {
 	tracing
 	fileio.Options
-	cgroup, path, call string
-	copyUp             bool
+	in         choiceFlags
+	path, call string
+	copyUp     bool
 }
 
 func traceIO() *cobra.Command {
@@ -39,12 +38,10 @@ standard error, says what was left out or lost.`,
 			if err := r.check(r.Rate); err != nil {
 				return err
 			}
-			r.Slower, r.Scope = r.slower, kernel.HostScope()
-			if r.cgroup != "" {
-				var err error
-				if r.Scope, err = kernel.CgroupScope(r.cgroup); err != nil {
-					return err
-				}
+			r.Slower = r.slower
+			var err error
+			if r.Choice, err = r.in.choice(); err != nil {
+				return err
 			}
 			return r.start(cmd, r.run)
 		},
@@ -52,9 +49,7 @@ standard error, says what was left out or lost.`,
 	fl := cmd.Flags()
 	r.flags(fl, "calls")
 	fl.Uint32Var(&r.Rate, "rate", r.Rate, "show at most so many `CALLS` a second")
-	fl.Uint32Var(&r.Pid, "pid", 0, "of one `PROCESS` with all its threads")
-	fl.StringVar(&r.Comm, "comm", "", "of threads or processes with this `NAME`")
-	fl.StringVar(&r.cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	r.in.flags(fl, "of")
 	fl.StringVar(&r.path, "path", "", "show only calls on paths that begin with `PREFIX`")
 	fl.StringVar(&r.call, "call", "", "show only calls with this `NAME`, as fsync")
 	fl.BoolVar(&r.copyUp, "copy-up", false, "show only opens that copy a file into an overlay")
@@ -76,11 +71,8 @@ func (r *ioTrace) run(ctx context.Context, footer io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, note := range t.Notes {
-		_, _ = fmt.Fprintf(footer, "note: %s\n", termtext.String(note))
-	}
 	left := fmt.Sprintf("%d calls shown of %d; left out: %d by --rate, %d for want of room", r.shown, n.Calls, n.Sampled, n.Full)
-	return traceFooter(footer, left, t.Sources, n.Cost)
+	return traceFooter(footer, left, t.Tracer, n.Cost)
 }
 
 // show writes one call; false where it was the last.

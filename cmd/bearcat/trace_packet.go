@@ -10,10 +10,8 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/firewall/host"
 	"github.com/bearcat-hids/bearcat/internal/firewall/pcap"
 	"github.com/bearcat-hids/bearcat/internal/firewall/xdp"
-	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 	"github.com/bearcat-hids/bearcat/internal/observe/packet"
-	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
 )
 
@@ -21,11 +19,11 @@ import (
 type packetTrace struct {
 	tracing
 	packet.Options
-	pid, netOf uint32
-	pcapng     string
-	capture    *pcap.Writer
-	fw         fwPlaces
-	firewall   *firewallStage
+	in       choiceFlags
+	pcapng   string
+	capture  *pcap.Writer
+	fw       fwPlaces
+	firewall *firewallStage
 }
 
 func tracePacket() *cobra.Command {
@@ -41,6 +39,8 @@ FILTER is in the language of tcpdump: host, net, port, portrange with src and
 dst; ip, ip6, arp, tcp, udp, sctp, icmp, icmp6; len; bytes as tcp[13] & 2 != 0;
 inbound and outbound; and, or, not. Names of hosts are not looked up. It runs in
 the kernel. Without it all packets are followed, up to --rate a second.
+--pid, --comm, --cgroup and --container show packets that such a process sent,
+read, or has in its socket.
 
 It ends when interrupted, after --for, or after --count packets. The last line,
 on standard error, says what was left out or lost.`,
@@ -55,8 +55,7 @@ on standard error, says what was left out or lost.`,
 	fl := cmd.Flags()
 	r.flags(fl, "packets")
 	fl.Uint32Var(&r.Rate, "rate", r.Rate, "follow at most so many `PACKETS` a second")
-	fl.Uint32Var(&r.pid, "pid", 0, "show only packets that this `PROCESS` sent or read")
-	fl.Uint32Var(&r.netOf, "netns", 0, "only in the network namespace of a `PROCESS`")
+	r.in.flags(fl, "sent or read by")
 	fl.StringVar(&r.fw.pins, "pins", xdp.DefaultDir, "where the firewall is pinned")
 	fl.StringVar(&r.fw.state, "state", host.DefaultState, "folder for the firewall's policy in use")
 	fl.StringVar(&r.pcapng, "pcapng", "", "also write them to this `FILE` for Wireshark")
@@ -72,10 +71,11 @@ func (r *packetTrace) check(text string) error {
 	if r.Filter, err = filter.Parse(text); err != nil {
 		return usageError{err}
 	}
-	if r.netOf != 0 {
-		r.Net, err = kernel.NetOf(r.netOf)
+	if r.Choice, err = r.in.choice(); err != nil {
+		return err
 	}
-	return err
+	r.Net = r.Choice.Net
+	return r.Choice.Check()
 }
 
 func (r *packetTrace) run(ctx context.Context, footer io.Writer) error {
@@ -105,16 +105,13 @@ func (r *packetTrace) run(ctx context.Context, footer io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, note := range t.Notes {
-		_, _ = fmt.Fprintf(footer, "note: %s\n", termtext.String(note))
-	}
 	left := fmt.Sprintf("%d packets shown, %d followed; left out: %d by --rate, %d for want of room", r.shown, n.Followed, n.Sampled, n.Full)
-	return traceFooter(footer, left, t.Sources, n.Cost)
+	return traceFooter(footer, left, t.Tracer, n.Cost)
 }
 
 // show writes one packet; false where it was the last.
 func (r *packetTrace) show(l *packet.Life) bool {
-	if l.Took < r.slower || r.pid != 0 && !of(l.Sender, r.pid) && !of(l.Reader, r.pid) {
+	if l.Took < r.slower {
 		return true
 	}
 	if r.firewall != nil {
@@ -126,5 +123,3 @@ func (r *packetTrace) show(l *packet.Life) bool {
 	}
 	return r.write(l, packetStory(l))
 }
-
-func of(p *packet.Process, pid uint32) bool { return p != nil && p.Pid == pid }

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"text/tabwriter"
 
-	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/task"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
@@ -18,7 +17,7 @@ import (
 type taskTrace struct {
 	tracing
 	task.Options
-	cgroup  string
+	in      groupFlags
 	summary bool
 	sums    task.Sums
 }
@@ -49,15 +48,14 @@ line, on standard error, says what was lost.`,
 	fl := cmd.Flags()
 	r.flags(fl, "intervals")
 	fl.StringVar(&r.Comm, "comm", "", "of threads or processes with this `NAME`")
-	fl.StringVar(&r.cgroup, "cgroup", "", "of the control group at `PATH` and those below it")
+	r.in.flags(fl)
 	fl.BoolVar(&r.summary, "summary", false, "print only what each thread did in all")
 	return cmd
 }
 
 func (r *taskTrace) choose(args []string) error {
-	r.Scope = kernel.HostScope()
-	if len(args) == 0 && r.Comm == "" && r.cgroup == "" {
-		return usageError{errors.New("all tasks at once are more than can be read: give a PID, --comm or --cgroup")}
+	if len(args) == 0 && r.Comm == "" && r.in == (groupFlags{}) {
+		return usageError{errors.New("all tasks at once are more than can be read: give a PID, --comm, --cgroup, --container or --netns")}
 	}
 	if len(args) == 1 {
 		pid, err := strconv.ParseUint(args[0], 10, 31)
@@ -67,9 +65,7 @@ func (r *taskTrace) choose(args []string) error {
 		r.Pid = uint32(pid)
 	}
 	var err error
-	if r.cgroup != "" {
-		r.Scope, err = kernel.CgroupScope(r.cgroup)
-	}
+	r.Scope, r.Net, err = r.in.choose()
 	return err
 }
 
@@ -88,11 +84,8 @@ func (r *taskTrace) run(ctx context.Context, footer io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, note := range t.Notes {
-		_, _ = fmt.Fprintf(footer, "note: %s\n", termtext.String(note))
-	}
 	left := fmt.Sprintf("%d intervals shown of %d; %d tasks left out for want of room", r.shown, n.Told, n.Full+uint64(r.sums.Left))
-	return traceFooter(footer, left, t.Sources, n.Cost)
+	return traceFooter(footer, left, t.Tracer, n.Cost)
 }
 
 // show writes one interval; false where it was the last.

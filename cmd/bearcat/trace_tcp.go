@@ -7,10 +7,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/connection"
 	"github.com/bearcat-hids/bearcat/internal/observe/filter"
-	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 	"github.com/spf13/cobra"
 )
 
@@ -18,7 +16,7 @@ import (
 type tcpTrace struct {
 	tracing
 	connection.Options
-	pid, netOf uint32
+	in choiceFlags
 }
 
 func traceTCP() *cobra.Command {
@@ -45,8 +43,7 @@ Connections from before are not followed.`,
 	fl := cmd.Flags()
 	r.flags(fl, "connections")
 	fl.Uint32Var(&r.Rate, "rate", r.Rate, "follow at most so many new `CONNECTIONS` a second")
-	fl.Uint32Var(&r.pid, "pid", 0, "show only connections of this `PROCESS`")
-	fl.Uint32Var(&r.netOf, "netns", 0, "only in the network namespace of a `PROCESS`")
+	r.in.flags(fl, "connections of")
 	return cmd
 }
 
@@ -59,10 +56,11 @@ func (r *tcpTrace) check(text string) error {
 	if r.Filter, err = filter.Parse(text); err != nil {
 		return usageError{err}
 	}
-	if r.netOf != 0 {
-		r.Net, err = kernel.NetOf(r.netOf)
+	if r.Choice, err = r.in.choice(); err != nil {
+		return err
 	}
-	return err
+	r.Net = r.Choice.Net
+	return r.Choice.Check()
 }
 
 func (r *tcpTrace) run(ctx context.Context, footer io.Writer) error {
@@ -80,16 +78,13 @@ func (r *tcpTrace) run(ctx context.Context, footer io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, note := range t.Notes {
-		_, _ = fmt.Fprintf(footer, "note: %s\n", termtext.String(note))
-	}
 	left := fmt.Sprintf("%d connections shown, %d followed; left out: %d by --rate, %d for want of room", r.shown, n.Followed, n.Sampled, n.Full)
-	return traceFooter(footer, left, t.Sources, n.Cost)
+	return traceFooter(footer, left, t.Tracer, n.Cost)
 }
 
 // show writes one connection; false where it was the last.
 func (r *tcpTrace) show(l *connection.Life) bool {
-	if l.Took < r.slower || r.pid != 0 && l.Pid != r.pid {
+	if l.Took < r.slower {
 		return true
 	}
 	return r.write(l, connectionStory(l))

@@ -33,6 +33,8 @@ type Check struct {
 	Detail string `json:"detail"`
 	// Advice says what to do about it; empty where all is well.
 	Advice string `json:"advice,omitempty"`
+	// Sources are those of an observer.
+	Sources []Source `json:"sources,omitempty"`
 }
 
 // capabilities that matter, with what each is for. Any kernel that has BTF has

@@ -26,6 +26,9 @@ type Choice struct {
 	Net uint32
 }
 
+// Some tells whether some tasks are chosen, and not all. Net is not looked at.
+func (c Choice) Some() bool { return c.Pid != 0 || c.Comm != "" || c.Scope.Kind != ScopeHost }
+
 // Check refuses what cannot be chosen.
 func (c Choice) Check() error {
 	if len(c.Comm) > CommMax {

@@ -33,3 +33,33 @@ func TestSymbols(t *testing.T) {
 		t.Errorf("without symbols: %q", got)
 	}
 }
+
+func TestSymbolLines(t *testing.T) {
+	for line, want := range map[string]SymbolLine{
+		"ffffffff81000000 T _stext":              {Addr: 0xffffffff81000000, Kind: 'T', Name: []byte("_stext")},
+		"FF t fn.isra.0\t[mod]":                  {Addr: 0xff, Kind: 't', Name: []byte("fn.isra.0"), Module: []byte("mod")},
+		"0000000000000000 d bpf_prog_1_x\t[bpf]": {Kind: 'd', Name: []byte("bpf_prog_1_x"), Module: []byte("bpf")},
+	} {
+		var s SymbolLine
+		if !s.parse([]byte(line)) || s.Addr != want.Addr || s.Kind != want.Kind || string(s.Name) != string(want.Name) || string(s.Module) != string(want.Module) {
+			t.Errorf("%q is %+v, want %+v", line, s, want)
+		}
+	}
+	for _, bad := range []string{"", " ", "12", "12 T", "12 T ", "12  x", " T x", "zz T x", "12345678123456781 T x", "12 TT x", "12 T x\t[mod", "12 T x\t[]", "12 T x\t[mod] more"} {
+		var s SymbolLine
+		if s.parse([]byte(bad)) {
+			t.Errorf("%q is a symbol: %+v", bad, s)
+		}
+	}
+}
+
+func FuzzSymbolLine(f *testing.F) {
+	f.Add([]byte("ffffffff81000000 T _stext"))
+	f.Add([]byte("ffffffffc0000000 t fn\t[mod]"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		var s SymbolLine
+		if s.parse(line) && (len(s.Name) == 0 || len(s.Name)+len(s.Module) > len(line)) {
+			t.Errorf("%q is %+v", line, s)
+		}
+	})
+}

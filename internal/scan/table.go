@@ -1,8 +1,6 @@
 package scan
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -35,7 +33,7 @@ func (h *Host) image() (*image, error) {
 		h.imageOf = lastImage.Load()
 	}
 	if h.imageOf == nil {
-		k, err := readImage("/proc/kallsyms")
+		k, err := readImage(kernel.Kallsyms)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +46,7 @@ func (h *Host) image() (*image, error) {
 // Prepare reads what Soon needs beforehand, so that the first one is as fast as the others.
 // What cannot be read then is told by that one.
 func Prepare() {
-	if k, err := readImage("/proc/kallsyms"); err == nil {
+	if k, err := readImage(kernel.Kallsyms); err == nil {
 		lastImage.Store(k)
 	}
 }
@@ -58,60 +56,40 @@ var lastImage atomic.Pointer[image]
 
 // readImage reads the kernel's symbols.
 func readImage(path string) (*image, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
-	}
-	defer func() { _ = f.Close() }()
 	k := &image{symbols: map[string]string{}}
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if b := lines.Bytes(); len(b) > 0 && b[len(b)-1] == ']' {
-			k.ofModule(lines.Text())
+	err := kernel.EachSymbol(path, func(s *kernel.SymbolLine) bool {
+		if len(s.Module) > 0 {
+			k.ofModule(s)
 		} else {
-			k.ofKernel(b)
+			k.ofKernel(s)
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
+		return true
+	})
+	if err != nil {
+		return nil, err
 	}
 	return k, nil
 }
 
-// ofKernel takes a line of the kernel's own, such as "ffffffff81000000 T _stext". Most
-// lines are of no interest.
-func (k *image) ofKernel(line []byte) {
-	addr, rest, ok := bytes.Cut(line, []byte(" "))
-	if !ok || len(rest) < 2 {
-		return
-	}
-	var to *uint64
-	switch string(rest[2:]) {
+// ofKernel takes a symbol of the kernel's own. Most are of no interest.
+func (k *image) ofKernel(s *kernel.SymbolLine) {
+	switch string(s.Name) {
 	case "_stext":
-		to = &k.start
+		k.start = s.Addr
 	case "_etext":
-		to = &k.end
+		k.end = s.Addr
 	case "sys_call_table":
-		to = &k.calls
+		k.calls = s.Addr
 	case "mod_tree":
-		to = &k.modules
-	default:
-		return
-	}
-	if n, err := strconv.ParseUint(string(addr), 16, 64); err == nil {
-		*to = n
+		k.modules = s.Addr
 	}
 }
 
-// ofModule takes a line that ends with the name of a module in brackets.
-func (k *image) ofModule(line string) {
-	w := strings.Fields(line)
-	if len(w) != 4 || !strings.HasPrefix(w[3], "[") {
-		return
-	}
+// ofModule takes a symbol of a module.
+func (k *image) ofModule(s *kernel.SymbolLine) {
 	// what is no module: programs, and trampolines of the kernel's own
-	if name := strings.Trim(w[3], "[]"); name != "bpf" && !strings.HasPrefix(name, "__builtin") {
-		k.symbols[name] = w[2]
+	if name := string(s.Module); name != "bpf" && !strings.HasPrefix(name, "__builtin") {
+		k.symbols[name] = string(s.Name)
 	}
 }
 

@@ -268,19 +268,8 @@ func SockType(t uint16) string {
 
 // SockProto names a protocol.
 func SockProto(p uint16) string {
-	switch p {
-	case 1:
-		return "icmp"
-	case 6, 262: // multipath TCP is TCP on the wire
-		return "tcp"
-	case 17:
-		return "udp"
-	case 58:
-		return "icmpv6"
-	case 132:
-		return "sctp"
-	case 255:
-		return "raw"
+	if name := kernel.ProtocolName(p); name != "" {
+		return name
 	}
 	return strconv.Itoa(int(p))
 }

@@ -89,6 +89,9 @@ func MeasureObserve(ctx context.Context, o ObserveOptions) (*Observe, error) {
 		}
 		w.args[0] = path
 		c := ObservedCost{Observer: w.name, Work: w.work, Most: w.most}
+		if _, err := talk(ctx, o.Talk, w.work); err != nil { // the first run takes longer
+			return nil, err
+		}
 		for range o.Pairs {
 			if err := c.pair(ctx, o, w); err != nil {
 				return nil, err
@@ -130,9 +133,9 @@ func (c *ObservedCost) pair(ctx context.Context, o ObserveOptions, w observer) e
 
 // talk runs the work once and returns nanoseconds for each operation.
 func talk(ctx context.Context, program, work string) (float64, error) {
-	n := map[string]int{"switch": 100_000, "flow": 20_000}[work]
+	n := map[string]int{"switch": 100_000, "flow": 100_000}[work]
 	if _, counted := guestKind(); counted {
-		n /= 20
+		n /= 20 // a second of a flow: as many packets are followed a second as are asked for
 	}
 	out, err := exec.CommandContext(ctx, program, work, strconv.Itoa(n)).Output()
 	if err != nil {

@@ -128,7 +128,7 @@ func TestArguments(t *testing.T) {
 		b    *boot
 		want string
 	}{
-		{plain, "-nic none"}, {plain, "-smp 1"}, {plain, "-m 512M"}, {plain, "-kernel /k/vmlinuz"},
+		{plain, "-netdev hubport,hubid=0,id=wire0"}, {plain, "-smp 1"}, {plain, "-m 512M"}, {plain, "-kernel /k/vmlinuz"},
 		{counted, "-accel tcg,thread=single -icount shift=0,sleep=off"}, {counted, "lsm=bpf"}, {counted, "tag=" + spec.ShareWrite},
 		{two, "-accel tcg,thread=single"}, {two, "-smp 2"},
 	} {

@@ -35,13 +35,18 @@ func (b *boot) arguments() []string {
 	args := append(machine,
 		"-smp", strconv.Itoa(b.CPUs), "-m", size,
 		"-object", "memory-backend-memfd,id=mem,share=on,size="+size,
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", b.tree.Image(), "-initrd", b.path("initrd"),
 		"-append", strings.TrimSpace(commandLine+" "+b.Append),
 		"-chardev", "file,id=console,path="+b.path("console"), "-serial", "chardev:console",
 		"-device", "isa-debug-exit,iobase=0xf4,iosize=1",
 		"-device", "virtio-serial-pci",
 	)
+	// two network cards, joined to each other and to nothing else: a guest has no use for
+	// them until it loads their driver
+	for _, card := range []string{"wire0", "wire1"} {
+		args = append(args, "-netdev", "hubport,hubid=0,id="+card, "-device", "virtio-net-pci,romfile=,netdev="+card)
+	}
 	for i, p := range []struct{ name, file string }{
 		{spec.PortStdout, "/dev/fd/3"}, {spec.PortStderr, "/dev/fd/4"}, {spec.PortStatus, b.path("status")},
 	} {

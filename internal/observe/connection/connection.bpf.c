@@ -25,8 +25,14 @@ enum what {
 	END, /* with the counts */
 };
 
+enum how {
+	BEGINS = 1, /* it is followed from here on */
+	CHOSEN = 2, /* its owner is asked for */
+};
+
 /* bpf2go gives the types that are used for something. */
 enum what *unused_what __attribute__((unused));
+enum how *unused_how __attribute__((unused));
 struct note *unused_note __attribute__((unused));
 struct header *unused_header __attribute__((unused));
 
@@ -43,7 +49,7 @@ struct note {
 	u32 again; /* segments that were sent once more */
 	u16 family;
 	u16 local_port, remote_port;
-	u16 begins; /* it is followed from here on */
+	u16 how; /* BEGINS, CHOSEN */
 	u8 local[16], remote[16];
 	char comm[16];
 };
@@ -52,7 +58,7 @@ struct connection {
 	u64 id;
 	u32 tgid;
 	char comm[16];
-	u32 pad;
+	u32 wanted; /* its owner is asked for */
 };
 
 struct totals {
@@ -156,6 +162,7 @@ static __always_inline void note_whose(struct connection *k, struct sock___bc *s
 	if (!o)
 		return;
 	k->tgid = o->tgid;
+	k->wanted = o->wanted;
 	__builtin_memcpy(k->comm, o->comm, sizeof(k->comm));
 }
 
@@ -176,7 +183,7 @@ static __always_inline int tell(struct connection *k, void *sk, u32 what, u32 a,
 	n->tgid = k->tgid;
 	__builtin_memcpy(n->comm, k->comm, sizeof(n->comm));
 	n->net = net_of_socket(sk);
-	n->begins = begins;
+	n->how = (begins ? BEGINS : 0) | (k->wanted ? CHOSEN : 0);
 	ends(n, sk);
 	n->sent = BPF_CORE_READ(tp, bytes_acked);
 	n->received = BPF_CORE_READ(tp, bytes_received);
@@ -204,6 +211,7 @@ static __always_inline int begin(void *sk, u64 key, int old, int new)
 	if (!k.tgid && old == TCP_CLOSE) { /* connect: by whoever is here */
 		k.tgid = bpf_get_current_pid_tgid() >> 32;
 		bpf_get_current_comm(k.comm, sizeof(k.comm));
+		k.wanted = choose && chosen((struct task_struct *)bpf_get_current_task());
 	}
 	if (bpf_map_update_elem(&connections, &key, &k, BPF_ANY)) {
 		__sync_fetch_and_add(&total.full, 1);

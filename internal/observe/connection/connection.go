@@ -24,6 +24,8 @@ type Options struct {
 	Filter *filter.Filter
 	// Net is the number of a network namespace; 0 for all.
 	Net uint32
+	// Choice keeps connections whose owner it has; its Net is not looked at.
+	Choice kernel.Choice
 	// Rate is how many may begin a second; the others are counted. 0 is DefaultRate.
 	Rate uint32
 }
@@ -52,6 +54,9 @@ const owners = "owner_list"
 
 // Open loads and attaches the programs.
 func Open(o Options) (*Tracer, error) {
+	if err := o.Choice.Check(); err != nil {
+		return nil, err
+	}
 	programs, err := tracer.New("connections")
 	if err != nil {
 		return nil, err
@@ -80,13 +85,20 @@ func (t *Tracer) open(o Options) error {
 	if o.Rate == 0 {
 		o.Rate = DefaultRate
 	}
-	if err := t.Load(spec, map[string]any{"only_net": o.Net, "most": o.Rate}); err != nil {
+	choose := uint8(0)
+	if t.g.choose = o.Choice.Some(); t.g.choose {
+		choose = 1
+		if err := o.Choice.Set(spec); err != nil {
+			return err
+		}
+	}
+	if err := t.Load(spec, map[string]any{"only_net": o.Net, "most": o.Rate, "choose": choose}); err != nil {
 		return err
 	}
 	if err := drop.ListOwners(t.Coll.Programs[owners]); err != nil {
 		t.Notes = append(t.Notes, err.Error())
 	}
-	return t.Attach([]string{owners}, []string{"state"})
+	return t.Attach([]string{owners}, nil, []string{"state"})
 }
 
 // Run gives connections to each as they end, until it returns false or ctx ends; then

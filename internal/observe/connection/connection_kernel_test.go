@@ -3,12 +3,14 @@ package connection
 import (
 	"context"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/observe/filter"
 	"github.com/bearcat-hids/bearcat/test/kernel/guest"
 )
@@ -54,7 +56,7 @@ func follow(t *testing.T, o Options, text string, act func()) []*Life {
 		}
 	}
 	n, err := tr.Totals()
-	if err != nil || n.Lost != 0 || n.Full != 0 || n.Followed != uint64(len(lives)) {
+	if err != nil || n.Lost != 0 || n.Full != 0 || !o.Choice.Some() && n.Followed != uint64(len(lives)) {
 		t.Errorf("%+v, %d connections, %v", n, len(lives), err)
 	}
 	return lives
@@ -159,5 +161,45 @@ func TestRefusedAndOpen(t *testing.T) {
 	}
 	if lives[0].End != "refused" || lives[0].Remote.Port() != 9402 || lives[1].End != "open" || lives[1].Connect <= 0 {
 		t.Errorf("%+v, %+v", lives[0], lives[1])
+	}
+}
+
+// TestChosenOwner has this process and another one connect: only that one's end is told.
+func TestChosenOwner(t *testing.T) {
+	netns := guest.Network(t)
+	l := socket(t)
+	defer unix.Close(l)
+	_ = unix.Bind(l, &unix.SockaddrInet4{Port: 9403, Addr: loopback})
+	if err := unix.Listen(l, 5); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command("python3", "-c", `import socket,sys
+sys.stdin.readline(); c=socket.create_connection(("127.0.0.1",9403)); print("there",flush=True); sys.stdin.readline()`)
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil { // by this thread, and so in its namespace
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = child.Wait() })
+	choice := kernel.Choice{Pid: uint32(child.Process.Pid), Scope: kernel.HostScope()}
+	lives := follow(t, Options{Net: netns, Choice: choice}, "tcp port 9403", func() {
+		c := socket(t)
+		defer unix.Close(c)
+		if err := unix.Connect(c, &unix.SockaddrInet4{Port: 9403, Addr: loopback}); err != nil {
+			t.Error(err)
+		}
+		_, _ = in.Write([]byte("\n"))
+		if _, err := out.Read(make([]byte, 6)); err != nil {
+			t.Error(err)
+		}
+	})
+	if len(lives) != 1 || !lives[0].Outgoing || lives[0].Pid != choice.Pid {
+		t.Errorf("told are %+v, want one end, that of process %d", lives, choice.Pid)
 	}
 }

@@ -65,6 +65,7 @@ type growing struct {
 	life         Life
 	first, last  uint64 // in the kernel's time
 	reset, again bool   // the last thing that happened to it before its end
+	chosen       bool   // its owner is asked for
 }
 
 // gatherer puts connections together from what the programs tell.
@@ -73,6 +74,7 @@ type gatherer struct {
 	open   map[uint64]*growing
 	done   []*Life
 	count  uint64
+	choose bool // only connections of chosen owners are told
 }
 
 // mostStages is how many are kept of one connection: one may send again for hours.
@@ -90,7 +92,7 @@ func (g *gatherer) take(raw []byte) bool {
 	}
 	w := g.open[n.Id]
 	if w == nil {
-		if n.Begins == 0 {
+		if n.How&uint16(progHowBEGINS) == 0 {
 			return true // its beginning was lost, and counted
 		}
 		w = &growing{first: n.At, last: n.At}
@@ -118,6 +120,7 @@ func (w *growing) add(n *progNote) {
 	}
 	if n.Tgid != 0 {
 		l.Pid, l.Comm = n.Tgid, kernel.Text(n.Comm[:])
+		w.chosen = n.How&uint16(progHowCHOSEN) != 0
 	}
 	name, source, detail := stateName(n.B), "inet_sock_set_state", ""
 	switch progWhat(n.What) {
@@ -170,6 +173,9 @@ func how(n *progNote, w *growing) string {
 }
 
 func (g *gatherer) end(w *growing, how string) {
+	if g.choose && !w.chosen {
+		return
+	}
 	g.count++
 	w.life.ID, w.life.End = g.count, how
 	g.done = append(g.done, &w.life)

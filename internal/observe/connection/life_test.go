@@ -29,7 +29,7 @@ func note(what progWhat, at uint64, a, b uint32) progNote {
 
 func TestLifeOfAConnection(t *testing.T) {
 	begin := note(progWhatSTATE, 10_000, 7, 2)
-	begin.Begins = 1
+	begin.How = uint16(progHowBEGINS)
 	end := note(progWhatEND, 90_000, 5, 7)
 	end.Sent, end.Received, end.RttUs, end.Again = 100, 2000, 20, 1
 	for name, c := range map[string]struct {
@@ -75,7 +75,7 @@ func TestLifeOfAConnection(t *testing.T) {
 func TestStagesAreBounded(t *testing.T) {
 	g := newGatherer()
 	begin := note(progWhatSTATE, 1, 7, 2)
-	begin.Begins = 1
+	begin.How = uint16(progHowBEGINS)
 	g.take(raw(begin))
 	for i := range uint64(3 * mostStages) {
 		g.take(raw(note(progWhatAGAIN, 2+i, 2, 0)))
@@ -96,7 +96,7 @@ func TestStagesAreBounded(t *testing.T) {
 
 func FuzzTake(f *testing.F) {
 	begin := note(progWhatSTATE, 10_000, 7, 2)
-	begin.Begins = 1
+	begin.How = uint16(progHowBEGINS)
 	f.Add(raw(begin), raw(note(progWhatEND, 5, 1, 7)))
 	f.Fuzz(func(_ *testing.T, a, b []byte) {
 		g := newGatherer()

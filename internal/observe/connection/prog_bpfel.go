@@ -14,11 +14,11 @@ import (
 )
 
 type progConnection struct {
-	_    structs.HostLayout
-	Id   uint64
-	Tgid uint32
-	Comm [16]int8
-	Pad  uint32
+	_      structs.HostLayout
+	Id     uint64
+	Tgid   uint32
+	Comm   [16]int8
+	Wanted uint32
 }
 
 type progHeader struct {
@@ -30,10 +30,16 @@ type progHeader struct {
 	Proto  uint32
 	L4Has  uint32
 	Sent   uint32
-	Pad    uint32
-	Bytes  [128]uint8
-	Has    uint32
+	Linear uint32
+	Base   uint64
 }
+
+type progHow uint32
+
+const (
+	progHowBEGINS progHow = 1
+	progHowCHOSEN progHow = 2
+)
 
 type progNote struct {
 	_          structs.HostLayout
@@ -52,22 +58,31 @@ type progNote struct {
 	Family     uint16
 	LocalPort  uint16
 	RemotePort uint16
-	Begins     uint16
+	How        uint16
 	Local      [16]uint8
 	Remote     [16]uint8
 	Comm       [16]int8
 }
 
 type progOwner struct {
-	_    structs.HostLayout
-	Tgid uint32
-	Comm [16]int8
+	_      structs.HostLayout
+	Tgid   uint32
+	Comm   [16]int8
+	Wanted uint32
 }
 
 type progTotals struct {
 	_           structs.HostLayout
 	Connections uint64
 	Full        uint64
+}
+
+type progUse struct {
+	_    structs.HostLayout
+	File uint64
+	Exec uint64
+	Tgid uint32
+	Pad  uint32
 }
 
 type progWhat uint32
@@ -88,20 +103,32 @@ const (
 	progMapHeaders        = "headers"
 	progMapNotes          = "notes"
 	progMapOwners         = "owners"
+	progMapScopeFull      = "scope_full"
+	progMapScopeTgids     = "scope_tgids"
+	progMapUses           = "uses"
 	progProgAgain         = "again"
 	progProgOwnerCall     = "owner_call"
 	progProgOwnerList     = "owner_list"
 	progProgResetReceived = "reset_received"
 	progProgResetSent     = "reset_sent"
 	progProgState         = "state"
+	progVarChoose         = "choose"
 	progVarMost           = "most"
 	progVarNotesLost      = "notes_lost"
+	progVarOnlyComm       = "only_comm"
+	progVarOnlyCommLen    = "only_comm_len"
 	progVarOnlyNet        = "only_net"
+	progVarOnlyTgid       = "only_tgid"
+	progVarOwn            = "own"
 	progVarRateBegun      = "rate_begun"
 	progVarRateSecond     = "rate_second"
 	progVarSampled        = "sampled"
+	progVarScopeCgroup    = "scope_cgroup"
+	progVarScopeKind      = "scope_kind"
+	progVarScopeSubsys    = "scope_subsys"
 	progVarTotal          = "total"
 	progVarUnusedHeader   = "unused_header"
+	progVarUnusedHow      = "unused_how"
 	progVarUnusedNote     = "unused_note"
 	progVarUnusedWhat     = "unused_what"
 )
@@ -164,20 +191,32 @@ type progMapSpecs struct {
 	Headers     *ebpf.MapSpec `ebpf:"headers"`
 	Notes       *ebpf.MapSpec `ebpf:"notes"`
 	Owners      *ebpf.MapSpec `ebpf:"owners"`
+	ScopeFull   *ebpf.MapSpec `ebpf:"scope_full"`
+	ScopeTgids  *ebpf.MapSpec `ebpf:"scope_tgids"`
+	Uses        *ebpf.MapSpec `ebpf:"uses"`
 }
 
 // progVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
+	Choose       *ebpf.VariableSpec `ebpf:"choose"`
 	Most         *ebpf.VariableSpec `ebpf:"most"`
 	NotesLost    *ebpf.VariableSpec `ebpf:"notes_lost"`
+	OnlyComm     *ebpf.VariableSpec `ebpf:"only_comm"`
+	OnlyCommLen  *ebpf.VariableSpec `ebpf:"only_comm_len"`
 	OnlyNet      *ebpf.VariableSpec `ebpf:"only_net"`
+	OnlyTgid     *ebpf.VariableSpec `ebpf:"only_tgid"`
+	Own          *ebpf.VariableSpec `ebpf:"own"`
 	RateBegun    *ebpf.VariableSpec `ebpf:"rate_begun"`
 	RateSecond   *ebpf.VariableSpec `ebpf:"rate_second"`
 	Sampled      *ebpf.VariableSpec `ebpf:"sampled"`
+	ScopeCgroup  *ebpf.VariableSpec `ebpf:"scope_cgroup"`
+	ScopeKind    *ebpf.VariableSpec `ebpf:"scope_kind"`
+	ScopeSubsys  *ebpf.VariableSpec `ebpf:"scope_subsys"`
 	Total        *ebpf.VariableSpec `ebpf:"total"`
 	UnusedHeader *ebpf.VariableSpec `ebpf:"unused_header"`
+	UnusedHow    *ebpf.VariableSpec `ebpf:"unused_how"`
 	UnusedNote   *ebpf.VariableSpec `ebpf:"unused_note"`
 	UnusedWhat   *ebpf.VariableSpec `ebpf:"unused_what"`
 }
@@ -206,6 +245,9 @@ type progMaps struct {
 	Headers     *ebpf.Map `ebpf:"headers"`
 	Notes       *ebpf.Map `ebpf:"notes"`
 	Owners      *ebpf.Map `ebpf:"owners"`
+	ScopeFull   *ebpf.Map `ebpf:"scope_full"`
+	ScopeTgids  *ebpf.Map `ebpf:"scope_tgids"`
+	Uses        *ebpf.Map `ebpf:"uses"`
 }
 
 func (m *progMaps) Close() error {
@@ -214,6 +256,9 @@ func (m *progMaps) Close() error {
 		m.Headers,
 		m.Notes,
 		m.Owners,
+		m.ScopeFull,
+		m.ScopeTgids,
+		m.Uses,
 	)
 }
 
@@ -221,14 +266,23 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
+	Choose       *ebpf.Variable `ebpf:"choose"`
 	Most         *ebpf.Variable `ebpf:"most"`
 	NotesLost    *ebpf.Variable `ebpf:"notes_lost"`
+	OnlyComm     *ebpf.Variable `ebpf:"only_comm"`
+	OnlyCommLen  *ebpf.Variable `ebpf:"only_comm_len"`
 	OnlyNet      *ebpf.Variable `ebpf:"only_net"`
+	OnlyTgid     *ebpf.Variable `ebpf:"only_tgid"`
+	Own          *ebpf.Variable `ebpf:"own"`
 	RateBegun    *ebpf.Variable `ebpf:"rate_begun"`
 	RateSecond   *ebpf.Variable `ebpf:"rate_second"`
 	Sampled      *ebpf.Variable `ebpf:"sampled"`
+	ScopeCgroup  *ebpf.Variable `ebpf:"scope_cgroup"`
+	ScopeKind    *ebpf.Variable `ebpf:"scope_kind"`
+	ScopeSubsys  *ebpf.Variable `ebpf:"scope_subsys"`
 	Total        *ebpf.Variable `ebpf:"total"`
 	UnusedHeader *ebpf.Variable `ebpf:"unused_header"`
+	UnusedHow    *ebpf.Variable `ebpf:"unused_how"`
 	UnusedNote   *ebpf.Variable `ebpf:"unused_note"`
 	UnusedWhat   *ebpf.Variable `ebpf:"unused_what"`
 }

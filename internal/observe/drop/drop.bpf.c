@@ -108,7 +108,8 @@ static __always_inline int dropped(void *packet, void *location, u32 reason, voi
 	if (dev)
 		name_of_device(key.dev, sizeof(key.dev), dev);
 	read_headers(&key, skb);
-	name_owner(&key, to ? to : sk);
+	if (!name_owner(&key, to ? to : sk))
+		return 0;
 	c = bpf_map_lookup_elem(&drops, &key);
 	if (!c) {
 		bpf_map_update_elem(&drops, &key, &none, BPF_NOEXIST);

@@ -31,11 +31,9 @@ type Options struct {
 	Net uint32
 	// Member is a process in it, through which its counters are read.
 	Member uint32
-	// Pid, Comm and Scope choose by the owner of the socket that a packet had; 0, ""
-	// and the host for all, also those without.
-	Pid   uint32
-	Comm  string
-	Scope kernel.Scope
+	// Choice chooses by the owner of the socket that a packet had, in the kernel; none is
+	// for all, also those without. Its Net is not looked at.
+	Choice kernel.Choice
 	// ready is called when all is in place; nil for nothing.
 	ready func()
 }
@@ -96,16 +94,15 @@ type Result struct {
 
 // Count runs the programs until ctx ends, and reads what they counted.
 func Count(ctx context.Context, o Options) (*Result, error) {
-	if err := (kernel.Choice{Pid: o.Pid, Comm: o.Comm}).Check(); err != nil {
+	if err := o.Choice.Check(); err != nil {
 		return nil, err
 	}
-	keep := newOwners(o)
 	t, err := kernel.NewTransport(4096, 4096) // lifts the limit on locked memory
 	if err != nil {
 		return nil, err
 	}
 	defer t.Close()
-	r := &Result{Rows: []Row{}, Counters: []Counter{}}
+	r := &Result{Rows: []Row{}, Counters: []Counter{}, Chosen: o.Choice.Some()}
 	types, err := t.Types().Kernel()
 	if err != nil {
 		return nil, fmt.Errorf("reading the kernel's types: %w", err)
@@ -163,8 +160,7 @@ func Count(ctx context.Context, o Options) (*Result, error) {
 	if err := r.read(coll, reasons); err != nil {
 		return nil, err
 	}
-	if keep != nil {
-		r.choose(keep)
+	if r.Chosen {
 		return r, nil
 	}
 	r.Counters = rose(before, after)
@@ -190,7 +186,14 @@ func (r *Result) load(t *kernel.Transport, types *btf.Spec, o Options, reasons b
 	if kernel.TracepointArguments(types, "kfree_skb") >= 4 { // packet, place, reason, socket
 		hasSocket = 1
 	}
-	for name, v := range map[string]any{"only_net": o.Net, "has_socket": hasSocket} {
+	choose := uint8(0)
+	if r.Chosen {
+		choose = 1
+		if err := o.Choice.Set(spec); err != nil {
+			return nil, err
+		}
+	}
+	for name, v := range map[string]any{"only_net": o.Net, "has_socket": hasSocket, "choose": choose} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return nil, fmt.Errorf("setting the programs' constant %s: %w", name, err)
 		}
@@ -289,17 +292,8 @@ const familyIPv6 = 0x86dd
 func Protocol(family uint16, proto uint8) string {
 	switch family {
 	case 0x0800, familyIPv6:
-		switch proto {
-		case 1:
-			return "icmp"
-		case 6:
-			return "tcp"
-		case 17:
-			return "udp"
-		case 58:
-			return "icmpv6"
-		case 132:
-			return "sctp"
+		if name := kernel.ProtocolName(uint16(proto)); name != "" {
+			return name
 		}
 		return "ip " + strconv.Itoa(int(proto))
 	case 0x0806:

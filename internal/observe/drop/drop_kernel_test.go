@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -148,6 +149,66 @@ s.bind(("127.0.0.1",int(sys.argv[1])));print("up",flush=True);sys.stdin.readline
 		t.Fatalf("the reader said %q: %v", line, err)
 	}
 	return cmd.Process.Pid
+}
+
+// count counts while act runs.
+func count(t *testing.T, o Options, act func()) *Result {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	o.ready = func() {
+		act()
+		time.Sleep(100 * time.Millisecond)
+		cancel()
+	}
+	r, err := Count(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestChosenOwners fills the sockets of two programs, and asks for the drops of one: by its
+// pid, and in guests by its control group.
+func TestChosenOwners(t *testing.T) {
+	netns := guest.Network(t)
+	one, other := reader(t, 9128), reader(t, 9129)
+	choices := map[string]kernel.Choice{"pid": {Pid: uint32(one), Scope: kernel.HostScope()}}
+	if mounts := kernel.CgroupMounts(); guest.Name() != "" && len(mounts) > 0 {
+		dir := filepath.Join(mounts[0].Dir, "bearcat-drops")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = os.WriteFile(filepath.Join(mounts[0].Dir, "cgroup.procs"), []byte(strconv.Itoa(one)), 0)
+			_ = os.Remove(dir)
+		})
+		if err := os.WriteFile(dir+"/cgroup.procs", []byte(strconv.Itoa(one)), 0); err != nil {
+			t.Fatal(err)
+		}
+		scope, err := kernel.CgroupScope(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		choices["cgroup"] = kernel.Choice{Scope: scope}
+	}
+	for name, c := range choices {
+		r := count(t, Options{Net: netns, Member: uint32(unix.Gettid()), Choice: c}, func() {
+			send(t, 9128, 40)
+			send(t, 9129, 40)
+			send(t, 9130, 40)
+		})
+		n := uint64(0)
+		for _, row := range r.Rows {
+			n += row.Packets
+			if row.Pid != uint32(one) || row.Port != 9128 {
+				t.Errorf("by %s: %+v, want those of process %d, not %d", name, row, one, other)
+			}
+		}
+		if n == 0 || n != r.Packets || !r.Chosen || len(r.Counters) != 0 {
+			t.Errorf("by %s: %+v", name, r)
+		}
+	}
 }
 
 // ownCounters reads the counters of this thread's namespace.

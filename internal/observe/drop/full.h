@@ -27,7 +27,8 @@ int BPF_PROG(owner_full, int rc, void *sk)
 	return 0;
 }
 
-static __always_inline void name_owner(struct drop_key *key, struct sock___bc *sk)
+/* False where the owner is none of those that are asked for. */
+static __always_inline bool name_owner(struct drop_key *key, struct sock___bc *sk)
 {
 	struct sock___bc *other;
 	struct owner *o;
@@ -43,9 +44,10 @@ static __always_inline void name_owner(struct drop_key *key, struct sock___bc *s
 	}
 	o = sk ? owner_of(sk) : NULL;
 	if (!o)
-		return;
+		return !choose;
 	key->tgid = o->tgid;
 	__builtin_memcpy(key->comm, o->comm, sizeof(key->comm));
+	return !choose || o->wanted;
 }
 
 #endif

@@ -33,27 +33,47 @@ type progDropKey struct {
 }
 
 type progOwner struct {
+	_      structs.HostLayout
+	Tgid   uint32
+	Comm   [16]int8
+	Wanted uint32
+}
+
+type progUse struct {
 	_    structs.HostLayout
+	File uint64
+	Exec uint64
 	Tgid uint32
-	Comm [16]int8
+	Pad  uint32
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	progMapDrops      = "drops"
-	progMapFull       = "full"
-	progMapLost       = "lost"
-	progMapOn         = "on"
-	progMapOwners     = "owners"
-	progProgDropWhere = "drop_where"
-	progProgDropWhy   = "drop_why"
-	progProgOwnerCall = "owner_call"
-	progProgOwnerFull = "owner_full"
-	progProgOwnerList = "owner_list"
-	progVarHasSocket  = "has_socket"
-	progVarOnlyNet    = "only_net"
+	progMapDrops       = "drops"
+	progMapFull        = "full"
+	progMapLost        = "lost"
+	progMapOn          = "on"
+	progMapOwners      = "owners"
+	progMapScopeFull   = "scope_full"
+	progMapScopeTgids  = "scope_tgids"
+	progMapUses        = "uses"
+	progProgDropWhere  = "drop_where"
+	progProgDropWhy    = "drop_why"
+	progProgOwnerCall  = "owner_call"
+	progProgOwnerFull  = "owner_full"
+	progProgOwnerList  = "owner_list"
+	progVarChoose      = "choose"
+	progVarHasSocket   = "has_socket"
+	progVarOnlyComm    = "only_comm"
+	progVarOnlyCommLen = "only_comm_len"
+	progVarOnlyNet     = "only_net"
+	progVarOnlyTgid    = "only_tgid"
+	progVarOwn         = "own"
+	progVarScopeCgroup = "scope_cgroup"
+	progVarScopeKind   = "scope_kind"
+	progVarScopeSubsys = "scope_subsys"
 )
 
 // loadProg returns the embedded CollectionSpec for prog.
@@ -109,19 +129,30 @@ type progProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
-	Drops  *ebpf.MapSpec `ebpf:"drops"`
-	Full   *ebpf.MapSpec `ebpf:"full"`
-	Lost   *ebpf.MapSpec `ebpf:"lost"`
-	On     *ebpf.MapSpec `ebpf:"on"`
-	Owners *ebpf.MapSpec `ebpf:"owners"`
+	Drops      *ebpf.MapSpec `ebpf:"drops"`
+	Full       *ebpf.MapSpec `ebpf:"full"`
+	Lost       *ebpf.MapSpec `ebpf:"lost"`
+	On         *ebpf.MapSpec `ebpf:"on"`
+	Owners     *ebpf.MapSpec `ebpf:"owners"`
+	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
+	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
+	Uses       *ebpf.MapSpec `ebpf:"uses"`
 }
 
 // progVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
-	HasSocket *ebpf.VariableSpec `ebpf:"has_socket"`
-	OnlyNet   *ebpf.VariableSpec `ebpf:"only_net"`
+	Choose      *ebpf.VariableSpec `ebpf:"choose"`
+	HasSocket   *ebpf.VariableSpec `ebpf:"has_socket"`
+	OnlyComm    *ebpf.VariableSpec `ebpf:"only_comm"`
+	OnlyCommLen *ebpf.VariableSpec `ebpf:"only_comm_len"`
+	OnlyNet     *ebpf.VariableSpec `ebpf:"only_net"`
+	OnlyTgid    *ebpf.VariableSpec `ebpf:"only_tgid"`
+	Own         *ebpf.VariableSpec `ebpf:"own"`
+	ScopeCgroup *ebpf.VariableSpec `ebpf:"scope_cgroup"`
+	ScopeKind   *ebpf.VariableSpec `ebpf:"scope_kind"`
+	ScopeSubsys *ebpf.VariableSpec `ebpf:"scope_subsys"`
 }
 
 // progObjects contains all objects after they have been loaded into the kernel.
@@ -144,11 +175,14 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
-	Drops  *ebpf.Map `ebpf:"drops"`
-	Full   *ebpf.Map `ebpf:"full"`
-	Lost   *ebpf.Map `ebpf:"lost"`
-	On     *ebpf.Map `ebpf:"on"`
-	Owners *ebpf.Map `ebpf:"owners"`
+	Drops      *ebpf.Map `ebpf:"drops"`
+	Full       *ebpf.Map `ebpf:"full"`
+	Lost       *ebpf.Map `ebpf:"lost"`
+	On         *ebpf.Map `ebpf:"on"`
+	Owners     *ebpf.Map `ebpf:"owners"`
+	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
+	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
+	Uses       *ebpf.Map `ebpf:"uses"`
 }
 
 func (m *progMaps) Close() error {
@@ -158,6 +192,9 @@ func (m *progMaps) Close() error {
 		m.Lost,
 		m.On,
 		m.Owners,
+		m.ScopeFull,
+		m.ScopeTgids,
+		m.Uses,
 	)
 }
 
@@ -165,8 +202,16 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
-	HasSocket *ebpf.Variable `ebpf:"has_socket"`
-	OnlyNet   *ebpf.Variable `ebpf:"only_net"`
+	Choose      *ebpf.Variable `ebpf:"choose"`
+	HasSocket   *ebpf.Variable `ebpf:"has_socket"`
+	OnlyComm    *ebpf.Variable `ebpf:"only_comm"`
+	OnlyCommLen *ebpf.Variable `ebpf:"only_comm_len"`
+	OnlyNet     *ebpf.Variable `ebpf:"only_net"`
+	OnlyTgid    *ebpf.Variable `ebpf:"only_tgid"`
+	Own         *ebpf.Variable `ebpf:"own"`
+	ScopeCgroup *ebpf.Variable `ebpf:"scope_cgroup"`
+	ScopeKind   *ebpf.Variable `ebpf:"scope_kind"`
+	ScopeSubsys *ebpf.Variable `ebpf:"scope_subsys"`
 }
 
 // progPrograms contains all programs after they have been loaded into the kernel.

@@ -97,7 +97,7 @@ int BPF_PROG(call_begins, struct pt_regs *regs, long nr)
 	if (class == NONE)
 		return 0;
 	t = (struct task_struct *)bpf_get_current_task();
-	if (!chosen(t))
+	if (!chosen(t) || !in_netns(t))
 		return 0;
 	c.nr = nr;
 	if (class != OPENS) {

@@ -95,7 +95,7 @@ func (t *Tracer) open(o Options) error {
 	if note := overlayNote(t.Cache()); note != "" {
 		t.Notes = append(t.Notes, note)
 	}
-	return t.Attach(nil, nil)
+	return t.Attach(nil, nil, nil)
 }
 
 // Run gives calls to each as they end, until it returns false or ctx ends.

@@ -4,7 +4,7 @@
 #define BEARCAT_FILEIO_H
 
 #include "block.h"
-#include "chosen.h"
+#include "group.h"
 #include "notes.h"
 #include "path.h"
 #include "rate.h"

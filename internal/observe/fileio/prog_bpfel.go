@@ -159,11 +159,13 @@ const (
 	progProgWoken           = "woken"
 	progVarBioSecond        = "bio_second"
 	progVarFirstSlot        = "first_slot"
+	progVarGroupSubsys      = "group_subsys"
 	progVarIterSlot         = "iter_slot"
 	progVarMost             = "most"
 	progVarNotesLost        = "notes_lost"
 	progVarOnlyComm         = "only_comm"
 	progVarOnlyCommLen      = "only_comm_len"
+	progVarOnlyNetns        = "only_netns"
 	progVarOnlyTgid         = "only_tgid"
 	progVarOwn              = "own"
 	progVarRateBegun        = "rate_begun"
@@ -250,11 +252,13 @@ type progMapSpecs struct {
 type progVariableSpecs struct {
 	BioSecond     *ebpf.VariableSpec `ebpf:"bio_second"`
 	FirstSlot     *ebpf.VariableSpec `ebpf:"first_slot"`
+	GroupSubsys   *ebpf.VariableSpec `ebpf:"group_subsys"`
 	IterSlot      *ebpf.VariableSpec `ebpf:"iter_slot"`
 	Most          *ebpf.VariableSpec `ebpf:"most"`
 	NotesLost     *ebpf.VariableSpec `ebpf:"notes_lost"`
 	OnlyComm      *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.VariableSpec `ebpf:"only_comm_len"`
+	OnlyNetns     *ebpf.VariableSpec `ebpf:"only_netns"`
 	OnlyTgid      *ebpf.VariableSpec `ebpf:"only_tgid"`
 	Own           *ebpf.VariableSpec `ebpf:"own"`
 	RateBegun     *ebpf.VariableSpec `ebpf:"rate_begun"`
@@ -316,11 +320,13 @@ func (m *progMaps) Close() error {
 type progVariables struct {
 	BioSecond     *ebpf.Variable `ebpf:"bio_second"`
 	FirstSlot     *ebpf.Variable `ebpf:"first_slot"`
+	GroupSubsys   *ebpf.Variable `ebpf:"group_subsys"`
 	IterSlot      *ebpf.Variable `ebpf:"iter_slot"`
 	Most          *ebpf.Variable `ebpf:"most"`
 	NotesLost     *ebpf.Variable `ebpf:"notes_lost"`
 	OnlyComm      *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen   *ebpf.Variable `ebpf:"only_comm_len"`
+	OnlyNetns     *ebpf.Variable `ebpf:"only_netns"`
 	OnlyTgid      *ebpf.Variable `ebpf:"only_tgid"`
 	Own           *ebpf.Variable `ebpf:"own"`
 	RateBegun     *ebpf.Variable `ebpf:"rate_begun"`

@@ -103,10 +103,9 @@ type Header struct {
 	// Length is from the network header on; Family the Ethernet protocol; Proto that
 	// of IP; Sent is 1 for what this host sends.
 	Length, Family, Proto, L4Has, Sent uint32
-	_                                  uint32
-	// Bytes are the first from the network header on, Has how many.
-	Bytes [128]byte
-	Has   uint32
+	// Linear and Base are the programs' own.
+	Linear uint32
+	Base   uint64
 }
 
 // Where struct header of filter.h has its parts, and how much of each header is kept.

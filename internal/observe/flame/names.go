@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 )
 
 // Bounds on what is kept of processes.
@@ -51,7 +53,7 @@ type mapping struct {
 func newNames(notes *[]string) *names {
 	n := &names{processes: map[uint32]*process{}, files: map[fileKey]*file{}, notes: notes}
 	var err error
-	if n.kernel, err = readKernel("/proc/kallsyms"); err != nil {
+	if n.kernel, err = readKernel(kernel.Kallsyms); err != nil {
 		*notes = append(*notes, err.Error())
 	}
 	return n

@@ -3,12 +3,13 @@ package flame
 import (
 	"bufio"
 	"cmp"
-	"fmt"
+	"errors"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bearcat-hids/bearcat/internal/kernel"
 )
 
 // symbols are functions, by address.
@@ -45,41 +46,23 @@ func (s symbols) find(addr uint64) (symbol, bool) {
 
 // readKernel reads the kernel's functions and those of its modules and programs.
 func readKernel(path string) (symbols, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("the kernel's functions have no names here: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	s, err := parseKernel(f)
-	if err == nil && len(s) == 0 {
-		err = fmt.Errorf("the kernel hides where its functions are: sysctl kernel.kptr_restrict=0 shows their names")
-	}
-	return s, err
-}
-
-func parseKernel(r io.Reader) (symbols, error) {
 	var out symbols
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		w := strings.Fields(lines.Text())
-		if len(w) < 3 || !strings.ContainsAny(w[1], "tTwW") {
-			continue
+	err := kernel.EachSymbol(path, func(l *kernel.SymbolLine) bool {
+		if !l.Function() || l.Addr == 0 {
+			return true
 		}
-		addr, err := strconv.ParseUint(w[0], 16, 64)
-		if err != nil || addr == 0 {
-			continue
-		}
-		s := symbol{addr: addr, name: w[2], file: "kernel"}
-		if len(w) > 3 {
-			s.file = strings.Trim(w[3], "[]")
+		s := symbol{addr: l.Addr, name: string(l.Name), file: "kernel"}
+		if len(l.Module) > 0 {
+			s.file = string(l.Module)
 		}
 		out = append(out, s)
+		return true
+	})
+	if err == nil && len(out) == 0 {
+		err = errors.New("the kernel hides where its functions are: sysctl kernel.kptr_restrict=0 shows their names")
 	}
 	out.sort()
-	if err := lines.Err(); err != nil {
-		return out, fmt.Errorf("reading the names of the kernel's functions: %w", err)
-	}
-	return out, nil
+	return out, err
 }
 
 // frame names an address in the kernel.

@@ -175,6 +175,20 @@ static __always_inline void add_for(struct task_struct *t, u64 ns)
 	add(&key, ns);
 }
 
+/* For one that comes to run, also by who had the processor just before it. */
+static __always_inline void add_after(struct task_struct *prev, struct task_struct *next, u64 ns)
+{
+	struct hist_key key = {};
+
+	if (by != BY_OWN) {
+		add_for(next, ns);
+		return;
+	}
+	key.id = prev->tgid;
+	BPF_CORE_READ_INTO(&key.name, prev, group_leader, comm);
+	add(&key, ns);
+}
+
 static __always_inline void begin(u32 pid, u64 what)
 {
 	struct begun b = { .at = bpf_ktime_get_ns(), .what = what };
@@ -229,7 +243,7 @@ int BPF_PROG(runq_switch, bool preempt, struct task_struct *prev, struct task_st
 	if (wanted(next)) {
 		ns = end(next->pid, NULL);
 		if (ns)
-			add_for(next, ns);
+			add_after(prev, next, ns);
 	}
 	return 0;
 }
@@ -244,7 +258,7 @@ int BPF_PROG(runq_arrive, bool preempt, struct task_struct *prev, struct task_st
 		return 0;
 	ns = waited(next);
 	if (ns)
-		add_for(next, ns);
+		add_after(prev, next, ns);
 	return 0;
 }
 

@@ -44,7 +44,7 @@ var accounted = []string{"runq_arrive", "runq_move"}
 // Kinds lists the kinds.
 func Kinds() []Kind {
 	return []Kind{
-		{"runq", "waiting for a processor: from being woken, or put off it while able to run, to running", "", []string{"runq_wakeup", "runq_wakeup_new", "runq_switch"}, true, nil, false, ""},
+		{"runq", "waiting for a processor: from being woken, or put off it while able to run, to running", "who ran before", []string{"runq_wakeup", "runq_wakeup_new", "runq_switch"}, true, processName, false, ""},
 		{"oncpu", "running, from being put on a processor to leaving it", "", []string{"oncpu_switch"}, true, nil, false, ""},
 		{"offcpu", "being away from the processor, asleep or waiting for it", "", []string{"offcpu_switch"}, true, nil, false, ""},
 		{"softirq", "soft interrupts, each from its begin to its end", "vector", []string{"softirq_begin", "softirq_end"}, false, softirqName, false, ""},

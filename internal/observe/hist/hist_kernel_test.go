@@ -1,10 +1,12 @@
 package hist
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,7 +59,7 @@ const spin = "while :; do :; done"
 func TestRunqAndOncpu(t *testing.T) {
 	guest.NeedKernel(t)
 	a := run(t, "sh", "-c", spin)
-	run(t, "sh", "-c", spin)
+	b := run(t, "sh", "-c", spin)
 	time.Sleep(300 * time.Millisecond)
 	share := func(kind string) float64 {
 		r := gather(t, kind, ByProcess, a.Process.Pid, "", 2*time.Second)
@@ -77,6 +79,12 @@ func TestRunqAndOncpu(t *testing.T) {
 	t.Logf("waited %.2f, or %.2f by its wake-ups, and ran %.2f of the time", wait, tracked, ran)
 	if min(wait, tracked) < 0.3 || max(wait, tracked) > 1.05 {
 		t.Errorf("it waited for %.2f of the time, or %.2f by its wake-ups, want about a half", wait, tracked)
+	}
+	before := gather(t, "runq", ByOwn, a.Process.Pid, "", 2*time.Second)
+	most := slices.MaxFunc(append(before.Rows, Row{}), func(x, y Row) int { return cmp.Compare(x.Count, y.Count) })
+	blamed := slices.ContainsFunc(before.Rows, func(row Row) bool { return row.Group == "sh["+strconv.Itoa(b.Process.Pid)+"]" && row.Count > 0 })
+	if !blamed || guest.Name() != "" && most.Group != "sh["+strconv.Itoa(b.Process.Pid)+"]" { // natively others are at work there too
+		t.Errorf("the waits came behind %+v, want sh[%d]", before.Rows, b.Process.Pid)
 	}
 	if ran < 0.1 || ran > 0.7 {
 		t.Errorf("it ran for %.2f of the time, want about a half", ran)

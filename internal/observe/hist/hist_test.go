@@ -73,7 +73,7 @@ func TestCheck(t *testing.T) {
 		return k
 	}
 	for want, o := range map[string]Options{
-		"nothing of its own":  {Kind: kind("runq"), By: ByOwn},
+		"nothing of its own":  {Kind: kind("oncpu"), By: ByOwn},
 		"no process":          {Kind: kind("softirq"), By: ByProcess},
 		"none can be chosen":  {Kind: kind("irq"), By: ByAll, Pid: 1},
 		"no device":           {Kind: kind("runq"), By: ByDevice},

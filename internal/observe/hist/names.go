@@ -47,6 +47,14 @@ func syscallName(id uint32, _ string) string {
 // CallName names a system call of x86-64 by its number, as the histograms do.
 func CallName(id uint32) string { return syscallName(id, "") }
 
+// processName names a process; 0 is no process but the processor's rest.
+func processName(id uint32, name string) string {
+	if id == 0 {
+		return "idle"
+	}
+	return name + "[" + strconv.FormatUint(uint64(id), 10) + "]"
+}
+
 // deviceName is what devices are called by.
 func deviceName(_ uint32, name string) string { return name }
 

@@ -39,6 +39,8 @@ type gatherer struct {
 	sockets map[uint64][]*growing
 	sent    map[segment]uint64
 	order   []segment // of sent
+	// choose has only packets of chosen processes told.
+	choose bool
 	// origin is when the kernel's clock was 0.
 	origin  time.Time
 	reasons map[uint32]string
@@ -64,6 +66,7 @@ type growing struct {
 	socket uint64
 	what   uint16
 	reader uint32 // the thread
+	chosen bool   // a process that is asked for has to do with it
 }
 
 // point is when and where something happened.
@@ -82,7 +85,7 @@ func newGatherer(origin time.Time) *gatherer {
 // begin takes the first note of a life.
 func (g *gatherer) begin(b *progBirth) {
 	n := &b.Note
-	w := &growing{first: n.At, last: n.At, what: n.What}
+	w := &growing{first: n.At, last: n.At, what: n.What, chosen: chosen(n)}
 	l := &w.life
 	l.Sent = n.How&uint16(progHowLIFE_SENT) != 0
 	l.Length, l.Segments, l.family = b.Length, b.Segments, b.Family
@@ -140,6 +143,9 @@ func address4(a uint32) string {
 	return netip.AddrFrom4([4]byte{byte(a), byte(a >> 8), byte(a >> 16), byte(a >> 24)}).String()
 }
 
+// chosen is whether the process of a note is asked for.
+func chosen(n *progNote) bool { return n.How&uint16(progHowCHOSEN) != 0 }
+
 func process(n *progNote) *Process {
 	if n.Tgid == 0 {
 		return nil
@@ -172,6 +178,7 @@ func (g *gatherer) add(n *progNote) {
 		return // it was over, or its beginning was lost
 	}
 	w.last = n.At
+	w.chosen = w.chosen || chosen(n)
 	if n.What != uint16(progWhatSENT) && n.What != uint16(progWhatDRIVER_BACK) {
 		w.what = n.What
 	}
@@ -272,6 +279,7 @@ func (g *gatherer) end(w *growing, n *progNote) {
 		return
 	}
 	w.ended, w.last = n.At, n.At
+	w.chosen = w.chosen || chosen(n)
 	l := &w.life
 	switch progWhat(n.What) {
 	case progWhatCOPIED, progWhatREAD:
@@ -360,7 +368,10 @@ func (g *gatherer) finish(w *growing) {
 		other := p.tid != 0 && w.reader != 0 && p.tid != w.reader
 		return late || other
 	})
-	if len(w.points) == 0 {
+	if w.socket != 0 {
+		g.unqueue(w)
+	}
+	if len(w.points) == 0 || g.choose && !w.chosen {
 		return
 	}
 	first := w.points[0].at
@@ -374,15 +385,17 @@ func (g *gatherer) finish(w *growing) {
 	g.count++
 	l.ID = g.count
 	g.remember(l)
-	if w.socket != 0 {
-		left := slices.DeleteFunc(g.sockets[w.socket], func(x *growing) bool { return x == w })
-		if len(left) == 0 {
-			delete(g.sockets, w.socket)
-		} else {
-			g.sockets[w.socket] = left
-		}
-	}
 	g.done = append(g.done, l)
+}
+
+// unqueue takes a life out of those that wait in its socket.
+func (g *gatherer) unqueue(w *growing) {
+	left := slices.DeleteFunc(g.sockets[w.socket], func(x *growing) bool { return x == w })
+	if len(left) == 0 {
+		delete(g.sockets, w.socket)
+	} else {
+		g.sockets[w.socket] = left
+	}
 }
 
 // remember finds the life that a segment of TCP repeats.

@@ -29,29 +29,45 @@ static __always_inline void fill(struct note *n, u64 life, u16 what, u16 how, st
 		n->tgid = ids >> 32;
 		n->tid = ids;
 		bpf_get_current_comm(n->comm, sizeof(n->comm));
+		if (choose && current_chosen())
+			n->how |= CHOSEN;
 	}
 }
 
+/* Whose socket it is. */
+static __always_inline void fill_owner(struct note *n, struct owner *o)
+{
+	n->tgid = o->tgid;
+	__builtin_memcpy(n->comm, o->comm, sizeof(n->comm));
+	if (o->wanted)
+		n->how |= CHOSEN;
+}
+
+/* The functions from here on that take a packet want it as the tracepoint gives it: the
+ * verifier knows then what it is, and reads of it are loads and no calls. Addresses of bytes
+ * are read by calls all the same: from 6.17 on they are no numbers if they are loaded. */
+
+
 static __always_inline struct skb_shared_info___bc *shared(struct sk_buff___bc *skb)
 {
-	return (void *)BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, end);
+	return (void *)BPF_CORE_READ(skb, head) + skb->end;
 }
 
 static __always_inline u32 device_net(struct sk_buff___bc *skb)
 {
-	struct net_device___bc *dev = BPF_CORE_READ(skb, dev);
+	struct net_device___bc *dev = skb->dev;
 
-	return dev ? net_of_device(dev) : 0;
+	return dev ? net_of_known_device(dev) : 0;
 }
 
 /* Reads the packet's headers. False where it has none that can be read. */
 static __always_inline bool read_header(struct header *h, struct sk_buff___bc *skb, bool sent)
 {
 	unsigned char *head = BPF_CORE_READ(skb, head), *data = BPF_CORE_READ(skb, data), *base = data;
-	u32 length = BPF_CORE_READ(skb, len), linear, before = 0, l4, fragment = 0;
-	u16 network = BPF_CORE_READ(skb, network_header);
+	u32 length = skb->len, linear, before = 0, l4, fragment = 0;
+	u16 network = skb->network_header;
 
-	linear = length - BPF_CORE_READ(skb, data_len);
+	linear = length - skb->data_len;
 	if (sent) {
 		if (network == NO_HEADER || head + network < data)
 			return false;
@@ -64,11 +80,11 @@ static __always_inline bool read_header(struct header *h, struct sk_buff___bc *s
 	__builtin_memset(h, 0, sizeof(*h));
 	h->length = length - before;
 	h->sent = sent;
-	h->family = bpf_ntohs(BPF_CORE_READ(skb, protocol));
-	h->has = linear < BYTES ? linear : BYTES;
-	if (bpf_probe_read_kernel(h->bytes, BYTES, base) && bpf_probe_read_kernel(h->bytes, HEADER, base))
+	h->family = bpf_ntohs(skb->protocol);
+	h->linear = linear;
+	h->base = (u64)base;
+	if (bpf_probe_read_kernel(h->l3, HEADER, base))
 		return false;
-	__builtin_memcpy(h->l3, h->bytes, HEADER);
 	if (h->family == ETH_P_IP) {
 		h->proto = h->l3[9];
 		l4 = (h->l3[0] & 15) * 4;
@@ -103,13 +119,11 @@ static __always_inline void how_it_came(struct birth *b, struct now *now, u64 he
 {
 	struct gro *g = &now->gro[(head >> 8) % GRO_SLOTS];
 	struct call *c;
-	u32 tid;
 
 	if (sent) {
 		if (!in_process(now))
 			return;
-		tid = bpf_get_current_pid_tgid();
-		c = bpf_map_lookup_elem(&calls, &tid);
+		c = call_here();
 		if (!c)
 			return;
 		c->life = b->note.life;
@@ -138,40 +152,57 @@ static __always_inline void how_it_came(struct birth *b, struct now *now, u64 he
 	}
 }
 
+static __always_inline void life_ends(u64 head)
+{
+	if (!bpf_map_delete_elem(&lives, &head))
+		__sync_fetch_and_add(&total.ended, 1);
+}
+
 /* Begins a life, where the filter takes the packet. Returns its number, or 0. */
 static __always_inline u64 begin(void *ctx, struct sk_buff___bc *skb, u64 head, u16 what, bool sent, struct now *now)
 {
-	struct net_device___bc *dev = BPF_CORE_READ(skb, dev);
-	u32 zero = 0, net = dev ? net_of_device(dev) : 0;
-	struct header *h = bpf_map_lookup_elem(&headers, &zero);
+	struct net_device___bc *dev = skb->dev;
+	u64 *left = &now->left[(head >> 8) % GRO_SLOTS];
 	struct life l = {.what = what};
 	struct sock___bc *sk;
+	struct header *h;
 	struct owner *o;
 	struct birth *b;
-	u64 *left;
+	u32 zero = 0, net;
 
-	left = &now->left[(head >> 8) % GRO_SLOTS];
-	if (!h || (!sent && *left == head) || (only_net && net != only_net))
+	if (!sent && *left == head) {
+		if (what == RECEIVED) /* the last place: another packet may have this one's from now on */
+			*left = 0;
 		return 0;
-	if (!directed)
+	}
+	net = dev ? net_of_known_device(dev) : 0;
+	if (only_net && net != only_net)
+		return 0;
+	h = bpf_map_lookup_elem(&headers, &zero);
+	if (!h)
+		return 0;
+	if (!directed && what != RECEIVED)
 		*left = head;
 	if (!read_header(h, skb, sent) || !match(h))
 		return 0;
 	l.seen = bpf_ktime_get_ns();
 	if (!admitted(l.seen)) {
-		*left = head;
+		if (what != RECEIVED)
+			*left = head;
 		return 0;
 	}
 	*left = 0;
 	__sync_fetch_and_add(&total.lives, 1);
 	l.id = ++now->lives << 12 | (bpf_get_smp_processor_id() & 0xfff);
-	if (bpf_map_update_elem(&lives, &head, &l, BPF_ANY)) {
+	if (!bpf_map_update_elem(&lives, &head, &l, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&total.begun, 1);
+	} else if (bpf_map_update_elem(&lives, &head, &l, BPF_EXIST)) { /* of another in the same place */
 		__sync_fetch_and_add(&total.full, 1);
 		return 0;
 	}
 	b = reserve(struct birth);
 	if (!b) {
-		bpf_map_delete_elem(&lives, &head);
+		life_ends(head);
 		return lost();
 	}
 	__builtin_memset(b, 0, sizeof(*b));
@@ -181,19 +212,18 @@ static __always_inline u64 begin(void *ctx, struct sk_buff___bc *skb, u64 head, 
 		name_of_device(b->note.device, sizeof(b->note.device), dev);
 	if (sent) {
 		b->note.stack = bpf_get_stackid(ctx, &stacks, 0);
-		sk = BPF_CORE_READ(skb, sk);
+		sk = skb->sk;
 		o = sk && !in_process(now) ? owner_of(sk) : NULL;
-		if (o) {
-			b->note.tgid = o->tgid;
-			__builtin_memcpy(b->note.comm, o->comm, sizeof(b->note.comm));
-		}
+		if (o)
+			fill_owner(&b->note, o);
 	}
 	how_it_came(b, now, head, sent);
 	b->length = h->length;
 	b->family = h->family;
 	b->segments = BPF_CORE_READ(shared(skb), gso_segs);
-	b->has = h->has;
-	__builtin_memcpy(b->bytes, h->bytes, BYTES);
+	b->has = h->linear < BYTES ? h->linear : BYTES;
+	if (bpf_probe_read_kernel(b->bytes, BYTES, (void *)h->base))
+		bpf_probe_read_kernel(b->bytes, HEADER, (void *)h->base);
 	give(b);
 	return l.id;
 }
@@ -206,7 +236,7 @@ static __always_inline u64 go_on(struct life *l, u64 head, u16 what, u16 how)
 	l->what = what;
 	l->seen = bpf_ktime_get_ns();
 	if (how & LIFE_ENDS)
-		bpf_map_delete_elem(&lives, &head);
+		life_ends(head);
 	return id;
 }
 

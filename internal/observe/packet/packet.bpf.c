@@ -22,6 +22,12 @@ static __always_inline u64 head_of(struct sk_buff___bc *skb)
 	return (u64)BPF_CORE_READ(skb, head);
 }
 
+/* The life of a packet; NULL where it has none. */
+static __always_inline struct life *life_of(u64 head)
+{
+	return idle() ? NULL : bpf_map_lookup_elem(&lives, &head);
+}
+
 /* Whether a packet that is sent is one that is known, and not another in the same place. */
 static __always_inline bool sent_on(struct life *l, u64 head, struct now *now)
 {
@@ -40,7 +46,7 @@ int BPF_PROG(send_queued, void *packet)
 	struct net_device___bc *dev;
 	struct now *now = now_here();
 	u64 head = head_of(skb);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
+	struct life *l = life_of(head);
 	struct note *n;
 	u64 id;
 
@@ -51,14 +57,14 @@ int BPF_PROG(send_queued, void *packet)
 		return 0;
 	}
 	id = go_on(l, head, SEND_QUEUED, 0);
-	dev = BPF_CORE_READ(skb, dev);
+	dev = skb->dev;
 	n = reserve(struct note);
 	if (!n)
 		return lost();
 	fill(n, id, SEND_QUEUED, 0, now);
 	if (dev) {
 		name_of_device(n->device, sizeof(n->device), dev);
-		n->net = net_of_device(dev);
+		n->net = net_of_known_device(dev);
 	}
 	give(n);
 	return 0;
@@ -80,16 +86,17 @@ struct Qdisc___bc {
 /* a is how many packets the queue holds. */
 static __always_inline int queue(struct Qdisc___bc *q, void *packet, u16 what)
 {
-	struct now *now = now_here();
+	struct now *now;
 	struct life *l;
 	struct note *n;
 	u64 head, id;
 
-	if (!packet || !now)
+	if (!packet || idle())
 		return 0;
+	now = now_here();
 	head = head_of(packet);
-	l = bpf_map_lookup_elem(&lives, &head);
-	if (!l)
+	l = life_of(head);
+	if (!l || !now)
 		return 0;
 	id = go_on(l, head, what, 0);
 	n = reserve(struct note);
@@ -117,12 +124,17 @@ int BPF_PROG(qdisc_out, struct Qdisc___bc *q, void *txq, int packets, void *pack
 SEC("tp_btf/net_dev_start_xmit")
 int BPF_PROG(driver, void *packet, void *device)
 {
-	u64 head = head_of(packet);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
-	struct now *now = now_here();
+	u64 head;
+	struct life *l;
+	struct now *now;
 	struct note *n;
 	u64 id;
 
+	if (idle())
+		return 0;
+	head = head_of(packet);
+	l = life_of(head);
+	now = now_here();
 	if (!l || !now)
 		return 0;
 	now->driver = (u64)packet;
@@ -132,7 +144,7 @@ int BPF_PROG(driver, void *packet, void *device)
 	if (!n)
 		return lost();
 	fill(n, id, DRIVER, 0, now);
-	n->a = BPF_CORE_READ((struct sk_buff___bc *)packet, queue_mapping);
+	n->a = ((struct sk_buff___bc *)packet)->queue_mapping;
 	name_of_device(n->device, sizeof(n->device), device);
 	give(n);
 	return 0;
@@ -162,7 +174,7 @@ int BPF_PROG(recv_queued, void *packet)
 {
 	struct sk_buff___bc *skb = packet;
 	u64 head = head_of(skb);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
+	struct life *l = life_of(head);
 	struct now *now = now_here();
 	struct note *n;
 	u64 id;
@@ -187,7 +199,7 @@ SEC("tp_btf/napi_gro_receive_entry")
 int BPF_PROG(gro, void *packet)
 {
 	u64 head = head_of(packet);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
+	struct life *l = life_of(head);
 	struct now *now = now_here();
 	struct gro *g;
 
@@ -196,6 +208,8 @@ int BPF_PROG(gro, void *packet)
 	if (l && received_on(l, head, now)) {
 		return tell(l, head, GRO, 0, now);
 	}
+	if (now->left[(head >> 8) % GRO_SLOTS] == head) /* a device has brought another in its place */
+		now->left[(head >> 8) % GRO_SLOTS] = 0;
 	g = &now->gro[(head >> 8) % GRO_SLOTS];
 	g->head = head;
 	g->at = bpf_ktime_get_ns();
@@ -204,7 +218,7 @@ int BPF_PROG(gro, void *packet)
 
 static __always_inline void tell_received(struct life *l, struct sk_buff___bc *skb, u64 head, struct now *now)
 {
-	struct net_device___bc *dev = BPF_CORE_READ(skb, dev);
+	struct net_device___bc *dev = skb->dev;
 	u64 id = go_on(l, head, RECEIVED, 0);
 	struct note *n = reserve(struct note);
 
@@ -214,7 +228,7 @@ static __always_inline void tell_received(struct life *l, struct sk_buff___bc *s
 	}
 	fill(n, id, RECEIVED, 0, now);
 	if (dev) {
-		n->net = net_of_device(dev);
+		n->net = net_of_known_device(dev);
 		name_of_device(n->device, sizeof(n->device), dev);
 	}
 	n->a = BPF_CORE_READ(shared(skb), gso_segs);
@@ -227,7 +241,7 @@ int BPF_PROG(received, void *packet)
 	struct sk_buff___bc *skb = packet;
 	struct now *now = now_here();
 	u64 head = head_of(skb);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
+	struct life *l = life_of(head);
 
 	if (!now)
 		return 0;
@@ -252,20 +266,25 @@ SEC("tp_btf/tcp_probe")
 int BPF_PROG(tcp, void *sk, void *packet)
 {
 	struct sk_buff___bc *skb = packet;
-	u64 head = head_of(skb);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
-	struct now *now = now_here();
+	u64 head;
+	struct life *l;
+	struct now *now;
 	unsigned char *header;
 	struct note *n;
 	u64 id;
 	u16 how = 0;
 	u8 words = 0;
 
+	if (idle())
+		return 0;
+	head = head_of(skb);
+	l = life_of(head);
+	now = now_here();
 	if (!l || !now)
 		return 0;
-	header = (unsigned char *)head + BPF_CORE_READ(skb, transport_header);
+	header = (unsigned char *)head + skb->transport_header;
 	bpf_probe_read_kernel(&words, 1, header + 12);
-	if (BPF_CORE_READ(skb, len) <= (words >> 4) * 4) /* no data: it ends here */
+	if (skb->len <= (words >> 4) * 4) /* no data: it ends here */
 		how = LIFE_ENDS;
 	id = go_on(l, head, TCP, how);
 	n = reserve(struct note);
@@ -298,17 +317,20 @@ struct sock___proto {
 SEC("tp_btf/sk_data_ready")
 int BPF_PROG(socket_ready, void *sk)
 {
-	struct now *now = now_here();
+	struct now *now;
 	struct owner *o;
 	struct life *l;
 	struct note *n;
 	u64 key = (u64)sk, head, id;
 	u32 one = 1, *waits;
 
+	if (idle())
+		return 0;
+	now = now_here();
 	if (!now || !now->in_softirq || !now->id || now->told)
 		return 0;
 	head = now->head;
-	l = bpf_map_lookup_elem(&lives, &head);
+	l = life_of(head);
 	if (!l || l->id != now->id)
 		return 0;
 	now->told = 1;
@@ -330,10 +352,8 @@ int BPF_PROG(socket_ready, void *sk)
 	n->b = BPF_CORE_READ((struct sock___queue *)sk, sk_rcvbuf);
 	n->stack = bpf_get_stackid(ctx, &stacks, 0);
 	o = owner_of(sk);
-	if (o) {
-		n->tgid = o->tgid;
-		__builtin_memcpy(n->comm, o->comm, sizeof(n->comm));
-	}
+	if (o)
+		fill_owner(n, o);
 	give(n);
 	return 0;
 }
@@ -341,11 +361,14 @@ int BPF_PROG(socket_ready, void *sk)
 SEC("tp_btf/sched_waking")
 int BPF_PROG(reader_woken, struct task_struct *t)
 {
-	struct now *now = now_here();
+	struct now *now;
 	struct woken w = {};
 	struct note *n;
 	u32 tid;
 
+	if (idle())
+		return 0;
+	now = now_here();
 	if (!now || !now->id || !now->wakes || !now->in_softirq || now->in_irq || (has_ready && !now->told))
 		return 0;
 	now->wakes--;
@@ -464,17 +487,22 @@ SEC("tp_btf/skb_copy_datagram_iovec")
 int BPF_PROG(copied, void *packet, int length)
 {
 	struct sk_buff___bc *skb = packet;
-	u64 head = head_of(skb);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
-	struct now *now = now_here();
+	u64 head;
+	struct life *l;
+	struct now *now;
 	struct sock___bc *sk;
 	struct note *n;
 	u64 id;
 
+	if (idle())
+		return 0;
+	head = head_of(skb);
+	l = life_of(head);
+	now = now_here();
 	if (!l || !now)
 		return 0;
-	sk = BPF_CORE_READ(skb, sk);
-	if (sk && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_PACKET)
+	sk = skb->sk;
+	if (sk && sk->__sk_common.skc_family == AF_PACKET)
 		return 0; /* somebody listens */
 	has_read();
 	id = go_on(l, head, COPIED, LIFE_ENDS);
@@ -491,11 +519,16 @@ SEC("tp_btf/consume_skb")
 int BPF_PROG(consumed, void *packet)
 {
 	struct sk_buff___bc *skb = packet;
-	u64 head = head_of(skb);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
-	struct now *now = now_here();
+	u64 head;
+	struct life *l;
+	struct now *now;
 	u16 what = TAKEN;
 
+	if (idle())
+		return 0;
+	head = head_of(skb);
+	l = life_of(head);
+	now = now_here();
 	if (!l || !now)
 		return 0;
 	if (l->what == DRIVER)
@@ -514,11 +547,15 @@ int BPF_PROG(consumed, void *packet)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(read_call, void *sk, int ret, int flags)
 {
-	struct now *now = now_here();
+	struct now *now;
 	u64 key = (u64)sk;
-	u32 *waits = bpf_map_lookup_elem(&waiting, &key);
+	u32 *waits;
 	struct note *n;
 
+	if (idle())
+		return 0;
+	now = now_here();
+	waits = bpf_map_lookup_elem(&waiting, &key);
 	if (!waits || !*waits || !now || ret < 0)
 		return 0;
 	__sync_fetch_and_add(waits, -1);
@@ -536,13 +573,18 @@ int BPF_PROG(read_call, void *sk, int ret, int flags)
 static __always_inline int dropped_at(void *packet, u64 where, u32 reason, struct sock___bc *to)
 {
 	struct sk_buff___bc *skb = packet;
-	u64 head = head_of(skb);
-	struct life *l = bpf_map_lookup_elem(&lives, &head);
-	struct now *now = now_here();
+	u64 head;
+	struct life *l;
+	struct now *now;
 	struct owner *o;
 	struct note *n;
 	u64 id;
 
+	if (idle())
+		return 0;
+	head = head_of(skb);
+	l = life_of(head);
+	now = now_here();
 	if (!l || !now)
 		return 0;
 	id = go_on(l, head, DROPPED, LIFE_ENDS);
@@ -556,10 +598,8 @@ static __always_inline int dropped_at(void *packet, u64 where, u32 reason, struc
 	if (!to)
 		to = BPF_CORE_READ(skb, sk);
 	o = to ? owner_of(to) : NULL;
-	if (o) {
-		n->tgid = o->tgid;
-		__builtin_memcpy(n->comm, o->comm, sizeof(n->comm));
-	}
+	if (o)
+		fill_owner(n, o);
 	give(n);
 	return 0;
 }

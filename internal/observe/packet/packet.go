@@ -27,17 +27,22 @@ type Options struct {
 	Filter *filter.Filter
 	// Net is the number of a network namespace in which lives begin; 0 for all.
 	Net uint32
+	// Choice keeps packets that a process of it sent or read, or was to read; its Net is
+	// not looked at.
+	Choice kernel.Choice
 	// Rate is how many lives may begin a second; the others are counted. 0 is DefaultRate.
 	Rate uint32
 }
 
 // DefaultRate is of lives a second.
-const DefaultRate = 200
+const DefaultRate = 50
 
 // Tracer follows packets until it is closed.
 type Tracer struct {
 	*tracer.Tracer
 	g *gatherer
+	// forgotten counts the lives that were taken out of the programs' map.
+	forgotten uint64
 }
 
 // Totals is what a tracer has counted.
@@ -52,6 +57,9 @@ type Totals struct {
 
 // Open loads and attaches the programs.
 func Open(o Options) (*Tracer, error) {
+	if err := o.Choice.Check(); err != nil {
+		return nil, err
+	}
 	programs, err := tracer.New("packets")
 	if err != nil {
 		return nil, err
@@ -73,10 +81,16 @@ func (t *Tracer) open(o Options) error {
 	if err != nil {
 		return err
 	}
+	if o.Choice.Some() {
+		if err := o.Choice.Set(spec); err != nil {
+			return err
+		}
+	}
 	if err := t.Load(spec, constants(o, types)); err != nil {
 		return err
 	}
 	t.g = newGatherer(t.Origin)
+	t.g.choose = o.Choice.Some()
 	t.g.stack, t.g.names = t.Stack, t.Symbols
 	if t.g.reasons, err = drop.Reasons(types); err != nil {
 		t.Notes = append(t.Notes, "this kernel gives no reasons for drops: look at the place")
@@ -85,11 +99,15 @@ func (t *Tracer) open(o Options) error {
 		t.Notes = append(t.Notes, err.Error())
 	}
 	// what tells of lives that are there comes before what begins them
-	return t.Attach([]string{owners}, begins)
+	return t.Attach([]string{owners}, ends, begins)
 }
 
 // owners is the iterator over sockets that are there.
 const owners = "owner_list"
+
+// ends are the programs that see interrupts end. Were those that see them begin there
+// before, an interrupt whose end is not seen would seem to go on until the next one.
+var ends = []string{"irq_ends", "softirq_ends"}
 
 // begins are the programs in which lives begin.
 var begins = []string{"send_queued", "recv_queued", "received"}
@@ -141,7 +159,7 @@ func constants(o Options, types *btf.Spec) map[string]any {
 	kfree := kernel.TracepointArguments(types, "kfree_skb") // packet, place, reason, socket
 	return map[string]any{
 		"only_net": o.Net, "most": o.Rate, "has_ready": flag(kernel.TracepointArguments(types, "sk_data_ready") > 0),
-		"directed": flag(o.Filter != nil && o.Filter.Directed()), "drop_reason": flag(kfree >= 3), "drop_socket": flag(kfree >= 4),
+		"choose": flag(o.Choice.Some()), "directed": flag(o.Filter != nil && o.Filter.Directed()), "drop_reason": flag(kfree >= 3), "drop_socket": flag(kfree >= 4),
 	}
 }
 
@@ -186,8 +204,11 @@ func (t *Tracer) collect(now uint64) {
 		}
 	}
 	for _, head := range old {
-		_ = lives.Delete(head)
+		if lives.Delete(head) == nil {
+			t.forgotten++
+		}
 	}
+	_ = t.Coll.Variables["forgotten"].Set(t.forgotten)
 	readers := t.Coll.Maps["readers"]
 	var tid, left uint32
 	var w progWoken

@@ -52,6 +52,7 @@ enum how {
 	LIFE_ENDS = 2,
 	LIFE_SENT = 4,	  /* begins with sending */
 	IN_PROCESS = 8,	  /* the process is the one that caused it */
+	CHOSEN = 16,	  /* the process is one that is asked for */
 };
 
 struct note {
@@ -104,11 +105,14 @@ struct life {
 	u32 pad;
 };
 
+/* A call that sends, while it goes on, at its thread's place: threads whose numbers have the
+ * same place are seldom in such calls at once, and then the later one counts. */
 struct call {
-	u64 at;
+	u64 at; /* 0 where there is none */
 	u64 route_at;
 	u64 neighbour_at;
 	u64 life; /* the last packet that it sent */
+	u32 tid;
 	u32 nr;
 	u32 fd;
 	u32 route_table;
@@ -116,6 +120,7 @@ struct call {
 	u32 gateway;
 	u32 neighbour;
 	char route_device[16];
+	u32 pad;
 };
 
 struct gro {
@@ -143,6 +148,7 @@ struct now {
 struct totals {
 	u64 lives;
 	u64 full;    /* lives left out: no room */
+	u64 begun, ended; /* lives in the map that came, and that went */
 };
 
 /* A thread that is to read a packet. */
@@ -158,6 +164,7 @@ const volatile u8 directed = 0; /* the filter asks whether a packet comes in or 
 const volatile u8 drop_reason = 0;
 const volatile u8 drop_socket = 0;
 
+u64 forgotten; /* lives that the reader of notes took away: nobody else writes it */
 u32 waking; /* so many threads are to read, about: the reader of notes counts anew */
 struct totals total;
 
@@ -169,7 +176,7 @@ struct {
 } lives SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, THREADS);
 	__type(key, u32);
 	__type(value, struct call);
@@ -216,6 +223,37 @@ static __always_inline struct now *now_here(void)
 	u32 zero = 0;
 
 	return bpf_map_lookup_elem(&nows, &zero);
+}
+
+/* Whether no packet is followed now: then nothing that is seen of others matters. */
+static __always_inline bool idle(void)
+{
+	return total.begun == total.ended + forgotten;
+}
+
+/* The place of the current thread's call. */
+static __always_inline struct call *call_place(u32 *tid)
+{
+	u32 slot;
+
+	*tid = bpf_get_current_pid_tgid();
+	slot = *tid % THREADS;
+	return bpf_map_lookup_elem(&calls, &slot);
+}
+
+/* The call that the current thread is in; NULL for none that sends. */
+static __always_inline struct call *call_here(void)
+{
+	u32 tid;
+	struct call *c = call_place(&tid);
+
+	return c && c->at && c->tid == tid ? c : NULL;
+}
+
+/* Whether the current process is asked for. */
+static __attribute__((noinline)) int current_chosen(void)
+{
+	return chosen((struct task_struct *)bpf_get_current_task());
 }
 
 static __always_inline bool in_process(struct now *n)

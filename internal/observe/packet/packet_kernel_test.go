@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,11 +65,15 @@ func follow(t *testing.T, o Options, text string, n int, act func()) []*Life {
 		t.Fatal(err)
 	}
 	t.Logf("%+v, %d sources, %v", totals, tr.Sources, tr.Notes)
+	missed = totals.Missed
 	if totals.Lost != 0 {
 		t.Errorf("%d notes were lost", totals.Lost)
 	}
 	return lives
 }
+
+// missed is how many calls of programs the kernel skipped in the last trace.
+var missed uint64
 
 type logger struct{ t *testing.T }
 
@@ -118,9 +123,13 @@ func send(t *testing.T, fd, port, size int) {
 	}
 }
 
-// want checks that stages are there, in this order.
+// want checks that stages are there, in this order. From 6.19 on the kernel skips a program
+// where another task was put off the processor in it: then the call was not seen.
 func want(t *testing.T, l *Life, names ...string) {
 	t.Helper()
+	if missed > 0 {
+		names = slices.DeleteFunc(names, func(n string) bool { return n == "call" || n == "route" })
+	}
 	i := 0
 	for _, s := range l.Stages {
 		if i < len(names) && s.Name == names[i] {
@@ -192,8 +201,9 @@ func TestFullSocketIsNamed(t *testing.T) {
 	}
 }
 
-// TestDelayMovesOneStage has a queue hold packets for 50 ms on their way to another
-// network namespace: one stage takes that long, and no other.
+// TestDelayMovesOneStage has a queue hold packets for a second on their way to another
+// network namespace: one stage takes that long, and no other. A slow guest takes tens of
+// milliseconds for some of the others.
 func TestDelayMovesOneStage(t *testing.T) {
 	guest.Require(t) // the native kernel may have no netem
 	guest.Modprobe(t, "veth", "sch_netem")
@@ -207,7 +217,7 @@ func TestDelayMovesOneStage(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond)
-	run(t, "tc", "qdisc", "add", "dev", "bcn", "root", "netem", "delay", "50ms")
+	run(t, "tc", "qdisc", "add", "dev", "bcn", "root", "netem", "delay", "1s")
 	lives := follow(t, Options{Net: netns}, "udp dst port 9305", 1, func() {
 		_ = unix.Sendto(out, []byte("x"), 0, far)
 	})
@@ -216,7 +226,7 @@ func TestDelayMovesOneStage(t *testing.T) {
 	}
 	var long []string
 	for _, s := range lives[0].Stages {
-		if s.Took > 40*time.Millisecond {
+		if s.Took > 700*time.Millisecond {
 			long = append(long, s.Name)
 		}
 	}
@@ -310,6 +320,39 @@ func TestWaitForAProcessorIsTheSchedulers(t *testing.T) {
 	}
 	if !blamed {
 		t.Error("the program that never sleeps is not named as the one that ran instead of the reader")
+	}
+}
+
+// TestChosenSender has this process and another one send to a port where nobody listens:
+// only the other one's packets are told.
+func TestChosenSender(t *testing.T) {
+	netns := guest.Network(t)
+	child := exec.Command("python3", "-c", `import socket,sys
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); sys.stdin.readline()
+for i in range(3): s.sendto(b"x",("127.0.0.1",9330))
+sys.stdin.readline()`)
+	in, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil { // by this thread, and so in its namespace
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = child.Wait() })
+	out, pid := udp(t, 0), uint32(child.Process.Pid)
+	lives := follow(t, Options{Net: netns, Choice: kernel.Choice{Pid: pid, Scope: kernel.HostScope()}}, "udp dst port 9330", 3, func() {
+		for range 3 {
+			send(t, out, 9330, 100)
+		}
+		_, _ = in.Write([]byte("\n"))
+	})
+	if len(lives) != 3 {
+		t.Errorf("%d packets, want 3", len(lives))
+	}
+	for _, l := range lives {
+		if l.Sender == nil || l.Sender.Pid != pid || l.End != "dropped" {
+			t.Errorf("%+v was sent by %v, want %d", l, l.Sender, pid)
+		}
 	}
 }
 

@@ -45,6 +45,7 @@ type progCall struct {
 	RouteAt     uint64
 	NeighbourAt uint64
 	Life        uint64
+	Tid         uint32
 	Nr          uint32
 	Fd          uint32
 	RouteTable  uint32
@@ -52,6 +53,7 @@ type progCall struct {
 	Gateway     uint32
 	Neighbour   uint32
 	RouteDevice [16]int8
+	Pad         uint32
 }
 
 type progHeader struct {
@@ -63,9 +65,8 @@ type progHeader struct {
 	Proto  uint32
 	L4Has  uint32
 	Sent   uint32
-	Pad    uint32
-	Bytes  [128]uint8
-	Has    uint32
+	Linear uint32
+	Base   uint64
 }
 
 type progHow uint32
@@ -75,6 +76,7 @@ const (
 	progHowLIFE_ENDS   progHow = 2
 	progHowLIFE_SENT   progHow = 4
 	progHowIN_PROCESS  progHow = 8
+	progHowCHOSEN      progHow = 16
 )
 
 type progLife struct {
@@ -148,15 +150,26 @@ type progNow struct {
 }
 
 type progOwner struct {
-	_    structs.HostLayout
-	Tgid uint32
-	Comm [16]int8
+	_      structs.HostLayout
+	Tgid   uint32
+	Comm   [16]int8
+	Wanted uint32
 }
 
 type progTotals struct {
 	_     structs.HostLayout
 	Lives uint64
 	Full  uint64
+	Begun uint64
+	Ended uint64
+}
+
+type progUse struct {
+	_    structs.HostLayout
+	File uint64
+	Exec uint64
+	Tgid uint32
+	Pad  uint32
 }
 
 type progWhat uint32
@@ -202,7 +215,10 @@ const (
 	progMapNows            = "nows"
 	progMapOwners          = "owners"
 	progMapReaders         = "readers"
+	progMapScopeFull       = "scope_full"
+	progMapScopeTgids      = "scope_tgids"
 	progMapStacks          = "stacks"
+	progMapUses            = "uses"
 	progMapWaiting         = "waiting"
 	progProgCallBegins     = "call_begins"
 	progProgCallEnds       = "call_ends"
@@ -231,16 +247,25 @@ const (
 	progProgSoftirqEnds    = "softirq_ends"
 	progProgSoftirqRaised  = "softirq_raised"
 	progProgTcp            = "tcp"
+	progVarChoose          = "choose"
 	progVarDirected        = "directed"
 	progVarDropReason      = "drop_reason"
 	progVarDropSocket      = "drop_socket"
+	progVarForgotten       = "forgotten"
 	progVarHasReady        = "has_ready"
 	progVarMost            = "most"
 	progVarNotesLost       = "notes_lost"
+	progVarOnlyComm        = "only_comm"
+	progVarOnlyCommLen     = "only_comm_len"
 	progVarOnlyNet         = "only_net"
+	progVarOnlyTgid        = "only_tgid"
+	progVarOwn             = "own"
 	progVarRateBegun       = "rate_begun"
 	progVarRateSecond      = "rate_second"
 	progVarSampled         = "sampled"
+	progVarScopeCgroup     = "scope_cgroup"
+	progVarScopeKind       = "scope_kind"
+	progVarScopeSubsys     = "scope_subsys"
 	progVarTotal           = "total"
 	progVarUnusedBirth     = "unused_birth"
 	progVarUnusedHeader    = "unused_header"
@@ -324,31 +349,43 @@ type progProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progMapSpecs struct {
-	Calls   *ebpf.MapSpec `ebpf:"calls"`
-	Headers *ebpf.MapSpec `ebpf:"headers"`
-	Lives   *ebpf.MapSpec `ebpf:"lives"`
-	Notes   *ebpf.MapSpec `ebpf:"notes"`
-	Nows    *ebpf.MapSpec `ebpf:"nows"`
-	Owners  *ebpf.MapSpec `ebpf:"owners"`
-	Readers *ebpf.MapSpec `ebpf:"readers"`
-	Stacks  *ebpf.MapSpec `ebpf:"stacks"`
-	Waiting *ebpf.MapSpec `ebpf:"waiting"`
+	Calls      *ebpf.MapSpec `ebpf:"calls"`
+	Headers    *ebpf.MapSpec `ebpf:"headers"`
+	Lives      *ebpf.MapSpec `ebpf:"lives"`
+	Notes      *ebpf.MapSpec `ebpf:"notes"`
+	Nows       *ebpf.MapSpec `ebpf:"nows"`
+	Owners     *ebpf.MapSpec `ebpf:"owners"`
+	Readers    *ebpf.MapSpec `ebpf:"readers"`
+	ScopeFull  *ebpf.MapSpec `ebpf:"scope_full"`
+	ScopeTgids *ebpf.MapSpec `ebpf:"scope_tgids"`
+	Stacks     *ebpf.MapSpec `ebpf:"stacks"`
+	Uses       *ebpf.MapSpec `ebpf:"uses"`
+	Waiting    *ebpf.MapSpec `ebpf:"waiting"`
 }
 
 // progVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
+	Choose       *ebpf.VariableSpec `ebpf:"choose"`
 	Directed     *ebpf.VariableSpec `ebpf:"directed"`
 	DropReason   *ebpf.VariableSpec `ebpf:"drop_reason"`
 	DropSocket   *ebpf.VariableSpec `ebpf:"drop_socket"`
+	Forgotten    *ebpf.VariableSpec `ebpf:"forgotten"`
 	HasReady     *ebpf.VariableSpec `ebpf:"has_ready"`
 	Most         *ebpf.VariableSpec `ebpf:"most"`
 	NotesLost    *ebpf.VariableSpec `ebpf:"notes_lost"`
+	OnlyComm     *ebpf.VariableSpec `ebpf:"only_comm"`
+	OnlyCommLen  *ebpf.VariableSpec `ebpf:"only_comm_len"`
 	OnlyNet      *ebpf.VariableSpec `ebpf:"only_net"`
+	OnlyTgid     *ebpf.VariableSpec `ebpf:"only_tgid"`
+	Own          *ebpf.VariableSpec `ebpf:"own"`
 	RateBegun    *ebpf.VariableSpec `ebpf:"rate_begun"`
 	RateSecond   *ebpf.VariableSpec `ebpf:"rate_second"`
 	Sampled      *ebpf.VariableSpec `ebpf:"sampled"`
+	ScopeCgroup  *ebpf.VariableSpec `ebpf:"scope_cgroup"`
+	ScopeKind    *ebpf.VariableSpec `ebpf:"scope_kind"`
+	ScopeSubsys  *ebpf.VariableSpec `ebpf:"scope_subsys"`
 	Total        *ebpf.VariableSpec `ebpf:"total"`
 	UnusedBirth  *ebpf.VariableSpec `ebpf:"unused_birth"`
 	UnusedHeader *ebpf.VariableSpec `ebpf:"unused_header"`
@@ -377,15 +414,18 @@ func (o *progObjects) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progMaps struct {
-	Calls   *ebpf.Map `ebpf:"calls"`
-	Headers *ebpf.Map `ebpf:"headers"`
-	Lives   *ebpf.Map `ebpf:"lives"`
-	Notes   *ebpf.Map `ebpf:"notes"`
-	Nows    *ebpf.Map `ebpf:"nows"`
-	Owners  *ebpf.Map `ebpf:"owners"`
-	Readers *ebpf.Map `ebpf:"readers"`
-	Stacks  *ebpf.Map `ebpf:"stacks"`
-	Waiting *ebpf.Map `ebpf:"waiting"`
+	Calls      *ebpf.Map `ebpf:"calls"`
+	Headers    *ebpf.Map `ebpf:"headers"`
+	Lives      *ebpf.Map `ebpf:"lives"`
+	Notes      *ebpf.Map `ebpf:"notes"`
+	Nows       *ebpf.Map `ebpf:"nows"`
+	Owners     *ebpf.Map `ebpf:"owners"`
+	Readers    *ebpf.Map `ebpf:"readers"`
+	ScopeFull  *ebpf.Map `ebpf:"scope_full"`
+	ScopeTgids *ebpf.Map `ebpf:"scope_tgids"`
+	Stacks     *ebpf.Map `ebpf:"stacks"`
+	Uses       *ebpf.Map `ebpf:"uses"`
+	Waiting    *ebpf.Map `ebpf:"waiting"`
 }
 
 func (m *progMaps) Close() error {
@@ -397,7 +437,10 @@ func (m *progMaps) Close() error {
 		m.Nows,
 		m.Owners,
 		m.Readers,
+		m.ScopeFull,
+		m.ScopeTgids,
 		m.Stacks,
+		m.Uses,
 		m.Waiting,
 	)
 }
@@ -406,16 +449,25 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
+	Choose       *ebpf.Variable `ebpf:"choose"`
 	Directed     *ebpf.Variable `ebpf:"directed"`
 	DropReason   *ebpf.Variable `ebpf:"drop_reason"`
 	DropSocket   *ebpf.Variable `ebpf:"drop_socket"`
+	Forgotten    *ebpf.Variable `ebpf:"forgotten"`
 	HasReady     *ebpf.Variable `ebpf:"has_ready"`
 	Most         *ebpf.Variable `ebpf:"most"`
 	NotesLost    *ebpf.Variable `ebpf:"notes_lost"`
+	OnlyComm     *ebpf.Variable `ebpf:"only_comm"`
+	OnlyCommLen  *ebpf.Variable `ebpf:"only_comm_len"`
 	OnlyNet      *ebpf.Variable `ebpf:"only_net"`
+	OnlyTgid     *ebpf.Variable `ebpf:"only_tgid"`
+	Own          *ebpf.Variable `ebpf:"own"`
 	RateBegun    *ebpf.Variable `ebpf:"rate_begun"`
 	RateSecond   *ebpf.Variable `ebpf:"rate_second"`
 	Sampled      *ebpf.Variable `ebpf:"sampled"`
+	ScopeCgroup  *ebpf.Variable `ebpf:"scope_cgroup"`
+	ScopeKind    *ebpf.Variable `ebpf:"scope_kind"`
+	ScopeSubsys  *ebpf.Variable `ebpf:"scope_subsys"`
 	Total        *ebpf.Variable `ebpf:"total"`
 	UnusedBirth  *ebpf.Variable `ebpf:"unused_birth"`
 	UnusedHeader *ebpf.Variable `ebpf:"unused_header"`

@@ -92,34 +92,39 @@ static __always_inline bool sends(u64 nr)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(call_begins, struct pt_regs *regs, long nr)
 {
-	struct call c = {};
+	struct call *c;
 	u32 tid;
 
 	if (!sends(nr))
 		return 0;
-	tid = bpf_get_current_pid_tgid();
-	c.at = bpf_ktime_get_ns();
-	c.nr = nr;
-	c.fd = BPF_CORE_READ(regs, di);
-	bpf_map_update_elem(&calls, &tid, &c, BPF_ANY);
+	c = call_place(&tid);
+	if (!c)
+		return 0;
+	c->tid = tid;
+	c->nr = nr;
+	c->fd = regs->di;
+	c->life = c->route_at = c->neighbour_at = 0;
+	c->at = bpf_ktime_get_ns();
 	return 0;
 }
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(call_ends, struct pt_regs *regs, long ret)
 {
-	struct now *now = now_here();
+	struct now *now;
 	struct call *c;
 	struct note *n;
-	u32 tid;
 
-	if (!now || !sends(BPF_CORE_READ(regs, orig_ax)))
+	if (!sends(regs->orig_ax))
 		return 0;
-	tid = bpf_get_current_pid_tgid();
-	c = bpf_map_lookup_elem(&calls, &tid);
+	c = call_here();
 	if (!c)
 		return 0;
+	c->at = 0;
 	if (c->life) {
+		now = now_here();
+		if (!now)
+			return 0;
 		n = reserve(struct note);
 		if (!n)
 			return lost();
@@ -128,7 +133,6 @@ int BPF_PROG(call_ends, struct pt_regs *regs, long ret)
 		n->b = c->nr;
 		give(n);
 	}
-	bpf_map_delete_elem(&calls, &tid);
 	return 0;
 }
 
@@ -142,11 +146,8 @@ struct fib_nh_common___bc {
 static __always_inline struct call *call_now(void)
 {
 	struct now *now = now_here();
-	u32 tid = bpf_get_current_pid_tgid();
 
-	if (!now || !in_process(now))
-		return NULL;
-	return bpf_map_lookup_elem(&calls, &tid);
+	return now && in_process(now) ? call_here() : NULL;
 }
 
 /* The last lookup is the one that counts: the table of local addresses comes first. */

@@ -91,9 +91,11 @@ const (
 	progProgLeft       = "left"
 	progProgMoves      = "moves"
 	progProgWakes      = "wakes"
+	progVarGroupSubsys = "group_subsys"
 	progVarNotesLost   = "notes_lost"
 	progVarOnlyComm    = "only_comm"
 	progVarOnlyCommLen = "only_comm_len"
+	progVarOnlyNetns   = "only_netns"
 	progVarOnlyTgid    = "only_tgid"
 	progVarOwn         = "own"
 	progVarScopeCgroup = "scope_cgroup"
@@ -169,9 +171,11 @@ type progMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type progVariableSpecs struct {
+	GroupSubsys *ebpf.VariableSpec `ebpf:"group_subsys"`
 	NotesLost   *ebpf.VariableSpec `ebpf:"notes_lost"`
 	OnlyComm    *ebpf.VariableSpec `ebpf:"only_comm"`
 	OnlyCommLen *ebpf.VariableSpec `ebpf:"only_comm_len"`
+	OnlyNetns   *ebpf.VariableSpec `ebpf:"only_netns"`
 	OnlyTgid    *ebpf.VariableSpec `ebpf:"only_tgid"`
 	Own         *ebpf.VariableSpec `ebpf:"own"`
 	ScopeCgroup *ebpf.VariableSpec `ebpf:"scope_cgroup"`
@@ -225,9 +229,11 @@ func (m *progMaps) Close() error {
 //
 // It can be passed to loadProgObjects or ebpf.CollectionSpec.LoadAndAssign.
 type progVariables struct {
+	GroupSubsys *ebpf.Variable `ebpf:"group_subsys"`
 	NotesLost   *ebpf.Variable `ebpf:"notes_lost"`
 	OnlyComm    *ebpf.Variable `ebpf:"only_comm"`
 	OnlyCommLen *ebpf.Variable `ebpf:"only_comm_len"`
+	OnlyNetns   *ebpf.Variable `ebpf:"only_netns"`
 	OnlyTgid    *ebpf.Variable `ebpf:"only_tgid"`
 	Own         *ebpf.Variable `ebpf:"own"`
 	ScopeCgroup *ebpf.Variable `ebpf:"scope_cgroup"`

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* Follows tasks through the scheduler: when they run, sleep and wait, for what, who wakes
  * them, and who has the processor meanwhile. */
-#include "chosen.h"
+#include "group.h"
 #include "notes.h"
 #include "runnable.h"
 #include "slices.h"
@@ -117,7 +117,7 @@ static __always_inline int leaves(void *ctx, struct task_struct *t, struct task_
 	u64 on;
 
 	if (!k) {
-		if (has_ended(t) || !chosen(t))
+		if (has_ended(t) || !chosen(t) || !in_netns(t))
 			return 0;
 		if (bpf_map_update_elem(&tasks, &tid, &fresh, BPF_ANY)) {
 			__sync_fetch_and_add(&total.full, 1);
@@ -252,7 +252,7 @@ int BPF_PROG(begins, struct task_struct *t)
 	u32 tid = BPF_CORE_READ(t, pid);
 	struct task k = {.stack = -1};
 
-	if (!chosen(t))
+	if (!chosen(t) || !in_netns(t))
 		return 0;
 	k.off = k.woken = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&tasks, &tid, &k, BPF_ANY))

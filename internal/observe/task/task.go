@@ -60,7 +60,7 @@ func (t *Tracer) open(o Options) error {
 		return err
 	}
 	t.g = gatherer{origin: t.Origin, begun: time.Now(), names: t.Symbols, stack: t.Stack}
-	return t.Attach(nil, nil)
+	return t.Attach(nil, nil, nil)
 }
 
 // Run gives intervals to each as they end, until it returns false or ctx ends.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -72,12 +73,20 @@ func TestCompareSockets(t *testing.T) {
 	}
 	defer l.Close() //nolint:errcheck // the test's own
 	port := l.Addr().String()
-	pid := os.Getpid()
-	got := CompareSockets(map[uint64][]int{linkInode("/proc/self/ns/net"): {pid}})
+	// this process may look as if it were elsewhere: its main thread cannot end, and stays in
+	// the namespace that a test went into on it
+	child := exec.Command("sleep", "600")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = child.Process.Kill(); _ = child.Wait() }()
+	pid := child.Process.Pid
+	space := linkInode(procPath(pid, "ns/net"))
+	got := CompareSockets(map[uint64][]int{space: {pid}})
 	if len(got.Notes) > 0 {
 		t.Skipf("this kernel does not tell: %v", got.Notes)
 	}
-	list, err := listFile(linkInode("/proc/self/ns/net"), []int{pid}, "tcp")
+	list, err := listFile(space, []int{pid}, "tcp")
 	if err != nil {
 		t.Fatal(err)
 	}
