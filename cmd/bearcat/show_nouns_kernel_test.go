@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -60,6 +61,17 @@ func runShow(ctx context.Context, out interface{ Write([]byte) (int, error) }, a
 func TestShowNouns(t *testing.T) {
 	guest.Once(t)
 	me := strconv.Itoa(os.Getpid())
+	l, err := net.Listen("unix", t.TempDir()+"/socket") // a guest may have none
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
 	for _, noun := range []struct {
 		args   string
 		column string   // of the table that has rows here
