@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -134,6 +135,11 @@ func (f *showFlags) print(w io.Writer, a answer) error {
 	}
 	if err := f.view.Write(w, tables); err != nil {
 		return err
+	}
+	if left := f.view.Narrow(); len(left) > 0 {
+		if _, err := fmt.Fprintf(w, "note: the terminal is too narrow for %s: --wide has them\n", strings.Join(left, ", ")); err != nil {
+			return err
+		}
 	}
 	for _, n := range a.Missing() {
 		if _, err := fmt.Fprintf(w, "note: %s\n", termtext.String(n)); err != nil {

@@ -138,7 +138,7 @@ func showFD(f *taskFlags, _ []string) (answer, error) {
 	for _, p := range task.Pipes(all) {
 		pipes[pipeKey{p.Inode, p.Path}] = p
 	}
-	t := host.Table{Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
+	t := host.Table{Minor: []string{"POS", "MODE", "KIND"}, Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
 	if f.json {
 		t.Of = &out.Files
 	}

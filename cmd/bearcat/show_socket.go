@@ -129,7 +129,7 @@ func showSocket(f *taskFlags, args []string) (answer, error) {
 	}
 	out := &socketAnswer{Sockets: []sockRow{}}
 	out.Notes = s.Notes
-	t := host.Table{More: len(socketNumbers), Columns: append([]string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}, socketNumbers...)}
+	t := host.Table{More: len(socketNumbers), Minor: []string{"FAMILY", "PROTO", "STATE"}, Columns: append([]string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}, socketNumbers...)}
 	if f.json {
 		t.Of = &out.Sockets
 	}

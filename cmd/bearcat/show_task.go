@@ -245,7 +245,7 @@ func showProc(f *taskFlags, args []string) (answer, error) {
 	}
 	out := &procAnswer{Processes: []procRow{}}
 	out.Notes = s.Notes
-	t := host.Table{More: 2, Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM", "CGROUP", "ARGUMENTS"}}
+	t := host.Table{More: 2, Minor: []string{"TTY", "PPID", "STARTED", "CONTAINER", "USER"}, Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM", "CGROUP", "ARGUMENTS"}}
 	if f.json {
 		t.Of = &out.Processes
 	}
@@ -383,7 +383,7 @@ func showTree(f *taskFlags, args []string) (answer, error) {
 	kids := task.Children(procs)
 	var started []float64
 	clock := startClock{now: time.Now()}
-	t := host.Table{Of: &out.Processes, Columns: []string{"TREE", "USER", "STARTED", "CONTAINER", "PROGRAM"}}
+	t := host.Table{Of: &out.Processes, Minor: []string{"STARTED", "CONTAINER", "USER"}, Columns: []string{"TREE", "USER", "STARTED", "CONTAINER", "PROGRAM"}}
 	var draw func(p *event.Process, lead, last string)
 	draw = func(p *event.Process, lead, last string) {
 		r := rowOf(p)

@@ -2,10 +2,11 @@ package kernel
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -113,23 +114,85 @@ func findContainer(id string) (root, dir string, err error) {
 	if len(id) < 4 || strings.ContainsAny(id, "/*?[") {
 		return "", "", fmt.Errorf("container id %q is not usable: give at least its first four digits", id)
 	}
-	found := errors.New("found")
 	for _, root := range cgroupMounts() {
-		err := filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
-			if err != nil || !d.IsDir() {
-				return nil
-			}
-			if p != root && strings.Contains(d.Name(), id) {
-				dir = p
-				return found
-			}
-			return nil
-		})
-		if errors.Is(err, found) {
-			return root, dir, nil
+		dirs, err := containersIn(root, id)
+		if err != nil {
+			return "", "", err
+		}
+		if dir, err := oneContainer(id, dirs); dir != "" || err != nil {
+			return root, dir, err
 		}
 	}
-	return "", "", fmt.Errorf("no control group is named after container %s: is it running?", id)
+	return "", "", fmt.Errorf("no control group is named after container %s: is it running? "+
+		"Names of containers are not known here, give the first digits of the id that docker ps, podman ps or crictl ps shows", id)
+}
+
+// containersIn finds the uppermost control groups named after containers whose ids begin
+// with id, by these ids in full.
+func containersIn(root, id string) (map[string]string, error) {
+	dirs := map[string]string{}
+	err := filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
+		if err != nil || !d.IsDir() || p == root {
+			return nil
+		}
+		whole := containerNamed(d.Name(), id)
+		if whole == "" {
+			return nil
+		}
+		if dirs[whole] == "" {
+			dirs[whole] = p
+		}
+		return filepath.SkipDir
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for containers in %s: %w", root, err)
+	}
+	return dirs, nil
+}
+
+// containerNamed is the whole id in the name of a control group, of a container whose id begins
+// with id: docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope, libpod-ID.scope, ID. What
+// podman and CRI-O have beside a container, to watch over it, is not it.
+func containerNamed(name, id string) string {
+	if strings.Contains(name, "-conmon-") {
+		return ""
+	}
+	for from := 0; ; {
+		i := strings.Index(name[from:], id)
+		if i < 0 {
+			return ""
+		}
+		i += from
+		if i == 0 || !wordByte(name[i-1]) {
+			end := i + len(id)
+			for end < len(name) && wordByte(name[end]) {
+				end++
+			}
+			return name[i:end]
+		}
+		from = i + 1
+	}
+}
+
+func wordByte(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+}
+
+// oneContainer takes the container with the id, or the only one that begins with it.
+func oneContainer(id string, dirs map[string]string) (string, error) {
+	if dir := dirs[id]; dir != "" || len(dirs) == 0 {
+		return dir, nil
+	}
+	ids := slices.Sorted(maps.Keys(dirs))
+	if len(ids) > 1 {
+		const few = 4
+		more := ""
+		if len(ids) > few {
+			ids, more = ids[:few], " and more"
+		}
+		return "", fmt.Errorf("several containers have ids that begin with %s: %s%s: give more of it", id, strings.Join(ids, ", "), more)
+	}
+	return dirs[ids[0]], nil
 }
 
 func findCgroup(path string) (string, error) {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 )
 
 // Severity says whether a diagnostic keeps a rule set from loading.
@@ -134,17 +136,19 @@ func (d Diag) Excerpt() string {
 	for i, r := range line {
 		switch {
 		case r == '\t':
+			line[i] = ' ' // as what prints it may write a tab in another way
 		case r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == utf8.RuneError:
 			line[i] = '?'
 		}
 		if i < col {
-			if r == '\t' {
-				pad = append(pad, '\t')
-			} else {
+			for range termtext.RuneWidth(r) {
 				pad = append(pad, ' ')
 			}
 		}
 	}
 	n := min(max(d.Len, 1), max(len(line)-col, 1))
+	if col+n <= len(line) {
+		n = max(termtext.Width(string(line[col:col+n])), 1)
+	}
 	return string(line) + "\n" + string(pad) + strings.Repeat("^", n)
 }

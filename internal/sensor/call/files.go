@@ -48,7 +48,7 @@ func ListFiles(t *kernel.Transport, fn func(OpenFile)) error {
 	if err != nil {
 		return fmt.Errorf("reading the program that lists files: %w", err)
 	}
-	coll, err := t.Load(spec, nil)
+	coll, err := t.LoadIterators(spec, nil)
 	if err != nil {
 		return fmt.Errorf("loading the program that lists files: %w", err)
 	}

@@ -35,7 +35,7 @@ func ListBrief(t *kernel.Transport, fn func(*Brief)) (all uint32, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading the program that lists processes: %w", err)
 	}
-	coll, err := t.Load(spec, nil)
+	coll, err := t.LoadIterators(spec, nil)
 	if err != nil {
 		return 0, fmt.Errorf("loading the program that lists processes: %w", err)
 	}

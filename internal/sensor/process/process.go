@@ -272,7 +272,7 @@ func ListTasks(t *kernel.Transport, fn func(rec *event.TaskRecord)) error {
 			delete(spec.Programs, name)
 		}
 	}
-	coll, err := t.Load(spec, t.Maps())
+	coll, err := t.LoadIterators(spec, t.Maps())
 	if err != nil {
 		return fmt.Errorf("loading the task iterator: %w", err)
 	}

@@ -229,7 +229,7 @@ func (p *Program) note() string {
 
 // Tables gives programs and then maps.
 func (b *BPF) Tables() []Table {
-	progs := Table{Title: "programs", Of: &b.Programs, Columns: []string{"ID", "NAME", "TYPE", "UID", "ATTACHED", "HELD BY", "PINS", "MAPS", "RUNS", "RUN TIME", "HELPERS", "NOTE"}}
+	progs := Table{Title: "programs", Of: &b.Programs, Minor: []string{"RUN TIME", "RUNS", "UID", "PINS", "MAPS", "HELPERS", "NOTE", "TYPE", "ATTACHED"}, Columns: []string{"ID", "NAME", "TYPE", "UID", "ATTACHED", "HELD BY", "PINS", "MAPS", "RUNS", "RUN TIME", "HELPERS", "NOTE"}}
 	for _, p := range b.Programs {
 		uid := "-"
 		if p.UID != nil {
@@ -241,7 +241,7 @@ func (b *BPF) Tables() []Table {
 		}
 		progs.Rows = append(progs.Rows, []string{decimal(p.ID), dash(p.Name), p.Type, uid, dash(strings.Join(p.Attached, ", ")), names(p.Held), dash(strings.Join(p.Pins, " ")), dash(strings.Join(maps, ",")), decimal(p.Runs), p.RunTime.String(), dash(strings.Join(p.Helpers, ",")), dash(p.note())})
 	}
-	maps := Table{Title: "maps", Of: &b.Maps, Columns: []string{"ID", "NAME", "TYPE", "KEY", "VALUE", "MAX ENTRIES", "HELD BY", "PINS"}}
+	maps := Table{Title: "maps", Of: &b.Maps, Minor: []string{"VALUE", "KEY", "MAX ENTRIES", "PINS", "TYPE"}, Columns: []string{"ID", "NAME", "TYPE", "KEY", "VALUE", "MAX ENTRIES", "HELD BY", "PINS"}}
 	for _, m := range b.Maps {
 		maps.Rows = append(maps.Rows, []string{decimal(m.ID), dash(m.Name), m.Type, decimal(m.KeySize), decimal(m.ValueSize), decimal(m.MaxEntries), names(m.Held), dash(strings.Join(m.Pins, " "))})
 	}

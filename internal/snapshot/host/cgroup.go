@@ -182,7 +182,7 @@ func keyed(text, key string) *uint64 {
 
 // Tables gives one row for each group.
 func (c *Cgroups) Tables() []Table {
-	t := Table{Of: &c.Cgroups, Columns: []string{"HIERARCHY", "PATH", "ID", "PROCS", "TASKS", "TASKS MAX", "MEMORY", "MEMORY MAX", "CPU", "CPU MAX", "THROTTLED", "OOM", "NOTE"}}
+	t := Table{Of: &c.Cgroups, Minor: []string{"ID", "HIERARCHY", "OOM", "THROTTLED", "CPU MAX", "TASKS MAX", "MEMORY MAX", "NOTE", "TASKS"}, Columns: []string{"HIERARCHY", "PATH", "ID", "PROCS", "TASKS", "TASKS MAX", "MEMORY", "MEMORY MAX", "CPU", "CPU MAX", "THROTTLED", "OOM", "NOTE"}}
 	for _, g := range c.Cgroups {
 		note := ""
 		if g.Container != "" {

@@ -197,7 +197,7 @@ func parseKprobes(text string) []Hook {
 
 // Tables gives one row for each hook.
 func (h *Hooks) Tables() []Table {
-	t := Table{Of: &h.Hooks, Columns: []string{"KIND", "PLACE", "ENABLED", "DETAIL"}}
+	t := Table{Of: &h.Hooks, Minor: []string{"ENABLED"}, Columns: []string{"KIND", "PLACE", "ENABLED", "DETAIL"}}
 	for _, e := range h.Hooks {
 		on := "no"
 		if e.Enabled {

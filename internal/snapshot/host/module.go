@@ -152,7 +152,7 @@ func (m Module) Note() string {
 
 // Tables gives one row for each module.
 func (m *Modules) Tables() []Table {
-	t := Table{Of: &m.Modules, Columns: []string{"MODULE", "SIZE", "REFS", "USED BY", "STATE", "TAINT", "FILE", "NOTE"}}
+	t := Table{Of: &m.Modules, Minor: []string{"REFS", "SIZE", "USED BY", "STATE", "TAINT"}, Columns: []string{"MODULE", "SIZE", "REFS", "USED BY", "STATE", "TAINT", "FILE", "NOTE"}}
 	for _, e := range m.Modules {
 		t.Rows = append(t.Rows, []string{e.Name, size(e.Size), decimal(e.Refs), dash(strings.Join(e.UsedBy, ",")), e.State, dash(e.Taint), dash(e.File), dash(e.Note())})
 	}

@@ -187,7 +187,7 @@ func below(path, dir string) bool {
 
 // Tables gives the mounts in the order of the kernel.
 func (m *Mounts) Tables() []Table {
-	t := Table{Of: &m.Mounts, Columns: []string{"NS", "ID", "PARENT", "POINT", "TYPE", "SOURCE", "ROOT", "DEVICE", "OPTIONS", "PROPAGATION", "NOTE"}}
+	t := Table{Of: &m.Mounts, Minor: []string{"PROPAGATION", "PARENT", "ID", "NS", "DEVICE", "ROOT", "OPTIONS"}, Columns: []string{"NS", "ID", "PARENT", "POINT", "TYPE", "SOURCE", "ROOT", "DEVICE", "OPTIONS", "PROPAGATION", "NOTE"}}
 	for _, e := range m.Mounts {
 		note := "-"
 		if e.Hidden {

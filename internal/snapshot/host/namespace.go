@@ -194,7 +194,7 @@ func related(f *os.File, request uintptr) uint64 {
 
 // Tables gives one row for each namespace.
 func (n *Namespaces) Tables() []Table {
-	t := Table{Of: &n.Namespaces, Columns: []string{"TYPE", "NS", "PROCESSES", "FIRST", "USER NS", "PARENT", "OWNER", "KEPT BY"}}
+	t := Table{Of: &n.Namespaces, Minor: []string{"OWNER", "PARENT", "USER NS", "KEPT BY", "PROCESSES"}, Columns: []string{"TYPE", "NS", "PROCESSES", "FIRST", "USER NS", "PARENT", "OWNER", "KEPT BY"}}
 	for _, e := range n.Namespaces {
 		first, owner := "-", "-"
 		if len(e.Processes) > 0 {

@@ -309,7 +309,7 @@ func hasAttr(path, name string) bool {
 // Tables gives a list of overlays, or one overlay with its paths.
 func (o *Overlays) Tables() []Table {
 	if !o.detail {
-		t := Table{Of: &o.Overlays, Columns: []string{"POINT", "CONTAINER", "LAYERS", "UPPER", "WORK", "OPTIONS"}}
+		t := Table{Of: &o.Overlays, Minor: []string{"OPTIONS", "WORK", "CONTAINER", "LAYERS"}, Columns: []string{"POINT", "CONTAINER", "LAYERS", "UPPER", "WORK", "OPTIONS"}}
 		for _, e := range o.Overlays {
 			t.Rows = append(t.Rows, []string{strings.Join(e.Points, " "), dash(strings.Join(e.Containers, " ")), decimal(len(e.Lower) + len(e.DataOnly)), dash(e.Upper), dash(e.Work), dash(strings.Join(e.Options, ","))})
 		}

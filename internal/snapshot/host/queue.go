@@ -218,15 +218,15 @@ func (q *Queues) Tables() []Table {
 	for _, r := range q.Rings {
 		rings.Rows = append(rings.Rows, []string{r.Interface, decimal(r.RX), decimal(r.RXMax), decimal(r.TX), decimal(r.TXMax)})
 	}
-	soft := Table{Title: "softnet", Of: &q.Softnet, Columns: []string{"CPU", "PROCESSED", "DROPPED", "SQUEEZED", "RPS", "BACKLOG"}}
+	soft := Table{Title: "softnet", Of: &q.Softnet, Minor: []string{"RPS"}, Columns: []string{"CPU", "PROCESSED", "DROPPED", "SQUEEZED", "RPS", "BACKLOG"}}
 	for _, s := range q.Softnet {
 		soft.Rows = append(soft.Rows, []string{decimal(s.CPU), decimal(s.Processed), decimal(s.Dropped), decimal(s.Squeezed), decimal(s.RPS), decimal(s.Backlog)})
 	}
-	disc := Table{Title: "queueing disciplines", Of: &q.Qdiscs, Columns: []string{"INTERFACE", "KIND", "HANDLE", "PARENT", "BYTES", "PACKETS", "QUEUED", "BACKLOG", "DROPPED", "REQUEUES", "OVER LIMITS"}}
+	disc := Table{Title: "queueing disciplines", Of: &q.Qdiscs, Minor: []string{"REQUEUES", "HANDLE", "PARENT", "PACKETS", "BYTES"}, Columns: []string{"INTERFACE", "KIND", "HANDLE", "PARENT", "BYTES", "PACKETS", "QUEUED", "BACKLOG", "DROPPED", "REQUEUES", "OVER LIMITS"}}
 	for _, d := range q.Qdiscs {
 		disc.Rows = append(disc.Rows, []string{d.Interface, d.Kind, d.Handle, d.Parent, decimal(d.Bytes), decimal(d.Packets), decimal(d.Queued), size(uint64(d.Backlog)), decimal(d.Dropped), decimal(d.Requeues), decimal(d.Overlimit)})
 	}
-	sock := Table{Title: "sockets with queued data or drops", Of: &q.Sockets, Columns: []string{"PROTOCOL", "LOCAL", "REMOTE", "RECEIVE", "SEND", "DROPS", "INODE"}}
+	sock := Table{Title: "sockets with queued data or drops", Of: &q.Sockets, Minor: []string{"INODE", "PROTOCOL"}, Columns: []string{"PROTOCOL", "LOCAL", "REMOTE", "RECEIVE", "SEND", "DROPS", "INODE"}}
 	for _, s := range q.Sockets {
 		sock.Rows = append(sock.Rows, []string{s.Protocol, s.Local, s.Remote, decimal(s.Receive), decimal(s.Send), decimal(s.Drops), decimal(s.Inode)})
 	}

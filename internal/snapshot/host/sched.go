@@ -174,7 +174,7 @@ func colonFloat(text, key string) *float64 {
 
 // Tables gives one row for each thread.
 func (s *Sched) Tables() []Table {
-	t := Table{Of: &s.Tasks, Columns: []string{"TID", "NAME", "STATE", "POLICY", "NICE", "PRIO", "CPU", "ALLOWED", "ON CPU", "WAITED", "VOLUNTARY", "FORCED", "MIGRATIONS", "VRUNTIME", "SLICE", "RUNTIME/DEADLINE/PERIOD"}}
+	t := Table{Of: &s.Tasks, Minor: []string{"MIGRATIONS", "ALLOWED", "SLICE", "VRUNTIME", "PRIO", "NICE", "FORCED", "VOLUNTARY", "WAITED", "ON CPU", "CPU"}, Columns: []string{"TID", "NAME", "STATE", "POLICY", "NICE", "PRIO", "CPU", "ALLOWED", "ON CPU", "WAITED", "VOLUNTARY", "FORCED", "MIGRATIONS", "VRUNTIME", "SLICE", "RUNTIME/DEADLINE/PERIOD"}}
 	for _, e := range s.Tasks {
 		reserved := "-"
 		if d := e.Deadline; d != nil {

@@ -86,7 +86,7 @@ func parsePosixTimers(p Process, text string) []Timer {
 
 // Tables gives one row for each timer.
 func (t *Timers) Tables() []Table {
-	out := Table{Of: &t.Timers, Columns: []string{"PROCESS", "KIND", "ID", "CLOCK", "LEFT s, ns", "INTERVAL s, ns", "NOTIFY"}}
+	out := Table{Of: &t.Timers, Minor: []string{"CLOCK", "ID", "NOTIFY"}, Columns: []string{"PROCESS", "KIND", "ID", "CLOCK", "LEFT s, ns", "INTERVAL s, ns", "NOTIFY"}}
 	for _, e := range t.Timers {
 		out.Rows = append(out.Rows, []string{e.Process.String(), e.Kind, e.ID, dash(e.Clock), dash(e.Left), dash(e.Interval), dash(e.Notify)})
 	}

@@ -317,11 +317,11 @@ func (m *Memory) sum() {
 
 // Tables implements the command's table.
 func (m *Memory) Tables() []Table {
-	sums := Table{Of: &m.Segments, Columns: []string{"SEGMENT", "AREAS", "SIZE", "IN MEMORY", "SHARED OUT", "OWN AND CHANGED", "SWAPPED"}}
+	sums := Table{Of: &m.Segments, Minor: []string{"SHARED OUT", "SWAPPED", "AREAS", "OWN AND CHANGED"}, Columns: []string{"SEGMENT", "AREAS", "SIZE", "IN MEMORY", "SHARED OUT", "OWN AND CHANGED", "SWAPPED"}}
 	for _, s := range m.Segments {
 		sums.Rows = append(sums.Rows, []string{s.Kind, decimal(s.Areas), size(s.Size), size(s.RSS), size(s.PSS), size(s.Dirty), size(s.Swap)})
 	}
-	areas := Table{Of: &m.VMAs, Title: fmt.Sprintf("areas of %s[%d]", m.Name, m.PID), Columns: []string{"ADDRESS", "RIGHTS", "SEGMENT", "SIZE", "IN MEMORY", "FILE", "NOTE"}}
+	areas := Table{Of: &m.VMAs, Title: fmt.Sprintf("areas of %s[%d]", m.Name, m.PID), Minor: []string{"IN MEMORY", "SIZE", "SEGMENT"}, Columns: []string{"ADDRESS", "RIGHTS", "SEGMENT", "SIZE", "IN MEMORY", "FILE", "NOTE"}}
 	for i := range m.VMAs {
 		v := &m.VMAs[i]
 		var notes []string

@@ -13,7 +13,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -33,6 +32,8 @@ type Table struct {
 	Rows [][]string
 	// More is how many columns, the last ones, are written only where all are wanted.
 	More int
+	// Minor are columns that are left out where a terminal is too narrow, in that order.
+	Minor []string
 	// Of points to the slice that the rows are of, in their order, where there is such a
 	// one: it is sorted and filtered with them.
 	Of any
@@ -63,8 +64,9 @@ type View struct {
 	Sort  string
 	// Wide has all columns written, and whole lines; else they end at Width characters
 	// where that is not 0.
-	Wide  bool
-	Width int
+	Wide   bool
+	Width  int
+	narrow []string // columns that were left out
 }
 
 // Uses tells whether the view filters or sorts by one of some columns.
@@ -166,6 +168,7 @@ func possible(key string, keys []string) string {
 // Write writes tables one below the other.
 func (v *View) Write(w io.Writer, tables []Table) error {
 	out := bufio.NewWriterSize(w, 1<<16)
+	v.narrow = nil
 	for i := range tables {
 		if i > 0 {
 			out.WriteByte('\n')
@@ -180,23 +183,28 @@ func (v *View) write(out *bufio.Writer, t *Table) {
 	if t.Title != "" {
 		out.WriteString(termtext.String(t.Title) + "\n")
 	}
-	shown := len(t.Columns)
-	if !v.Wide {
-		shown -= t.More
-	}
 	rows := t.Rows
 	if len(t.Columns) > 0 {
 		rows = append([][]string{t.Columns}, rows...)
 	}
-	var widths []int
-	cells := func(row []string) int {
-		if len(t.Columns) > 0 {
-			return shown
+	var shown []int
+	for j := range len(t.Columns) {
+		if v.Wide || j < len(t.Columns)-t.More {
+			shown = append(shown, j)
 		}
-		return len(row)
 	}
+	cells := func(row []string) []int {
+		for len(t.Columns) == 0 && len(shown) < len(row) {
+			shown = append(shown, len(shown))
+		}
+		if len(t.Columns) == 0 {
+			return shown[:len(row)]
+		}
+		return shown
+	}
+	var widths []int
 	for _, row := range rows {
-		for j := range cells(row) {
+		for _, j := range cells(row) {
 			if j == len(widths) {
 				widths = append(widths, 0)
 			}
@@ -204,14 +212,18 @@ func (v *View) write(out *bufio.Writer, t *Table) {
 			widths[j] = max(widths[j], n)
 		}
 	}
+	shown = v.fitting(t, shown, widths)
 	var line []byte
 	for _, row := range rows {
 		line = line[:0]
-		n := cells(row)
-		for j := range n {
+		list := cells(row)
+		for i, j := range list {
 			text, width := v.cell(row, j)
+			if i < len(list)-1 && width > widths[j] {
+				text, width = clip(text, widths[j]), widths[j]
+			}
 			line = append(line, text...)
-			for fill := widths[j] + 2 - width; j < n-1 && fill > 0; fill -= len(blanks) {
+			for fill := widths[j] + 2 - width; i < len(list)-1 && fill > 0; fill -= len(blanks) {
 				line = append(line, blanks[:min(fill, len(blanks))]...)
 			}
 		}
@@ -220,9 +232,56 @@ func (v *View) write(out *bufio.Writer, t *Table) {
 	}
 }
 
+// fitting leaves out minor columns until the others fit, but for the end of the last one.
+func (v *View) fitting(t *Table, shown, widths []int) []int {
+	const last = 10 // of the last column so much is to be seen
+	if v.Wide || v.Width <= 0 || len(t.Columns) == 0 {
+		return shown
+	}
+	over := func() bool {
+		sum := 0
+		for i, j := range shown {
+			if i == len(shown)-1 {
+				sum += min(widths[j], last)
+			} else {
+				sum += widths[j] + 2
+			}
+		}
+		return sum > v.Width
+	}
+	for _, name := range t.Minor {
+		if !over() {
+			break
+		}
+		if i := slices.IndexFunc(shown, func(j int) bool { return t.Columns[j] == name }); i >= 0 {
+			shown = slices.Delete(shown, i, i+1)
+			if key := Key(name); !slices.Contains(v.narrow, key) {
+				v.narrow = append(v.narrow, key)
+			}
+		}
+	}
+	const least = 8 // and of one that is too wide for the others
+	for over() {
+		widest := shown[0]
+		for _, j := range shown[:len(shown)-1] {
+			if widths[j] > widths[widest] {
+				widest = j
+			}
+		}
+		if widths[widest] <= least {
+			break
+		}
+		widths[widest]--
+	}
+	return shown
+}
+
+// Narrow names the columns that were left out since the terminal is too narrow.
+func (v *View) Narrow() []string { return v.narrow }
+
 const blanks = "                                "
 
-// cell is the text of a cell, made safe, and how many characters it has.
+// cell is the text of a cell, made safe, and how many columns of a terminal it takes.
 func (v *View) cell(row []string, j int) (string, int) {
 	if j >= len(row) {
 		return None, len(None)
@@ -231,7 +290,7 @@ func (v *View) cell(row []string, j int) (string, int) {
 		return row[j], len(row[j])
 	}
 	text := v.safe(row[j])
-	return text, utf8.RuneCountInString(text)
+	return text, termtext.Width(text)
 }
 
 func (v *View) safe(cell string) string {
@@ -263,14 +322,21 @@ func (v *View) cut(line []byte) []byte {
 	if v.Wide || v.Width <= 0 || len(line) <= v.Width {
 		return line
 	}
-	n := 0
-	last := 0 // where the last character that fits begins
-	for i := range string(line) {
-		if n == v.Width {
-			return append(line[:last], "…"...)
-		}
-		last = i
-		n++
+	if text := string(line); termtext.Width(text) > v.Width {
+		return append(line[:0], clip(text, v.Width)...)
 	}
 	return line
+}
+
+// clip is what of a text fits into that many columns of a terminal, filled up.
+func clip(text string, width int) string {
+	n := 0
+	for i, r := range text {
+		w := termtext.RuneWidth(r)
+		if n+w > width-1 {
+			return text[:i] + "…" + blanks[:width-1-n]
+		}
+		n += w
+	}
+	return text
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
 )
 
 type object struct{ Name string }
@@ -200,7 +202,7 @@ longer name  c
 	if err := (&View{Width: 22}).Write(&b, []Table{in}); err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Split(b.String(), "\n"); lines[0] != "NAME  MAX MEMORY  RUN…" || lines[2] != "c     512 B       412…" || lines[3] != "a     -           0s …" {
+	if lines := strings.Split(b.String(), "\n"); lines[0] != "NAME  MAX MEM…  RUN T…" || lines[2] != "c     512 B     412µs…" || lines[3] != "a     -         0s   …" {
 		t.Errorf("narrow: %q", lines)
 	}
 }
@@ -253,4 +255,36 @@ func FuzzTable(f *testing.F) {
 			t.Errorf("%q is %v %v", cell, n, u)
 		}
 	})
+}
+
+// On a narrow terminal minor columns leave first, then the widest cells are clipped.
+func TestNarrow(t *testing.T) {
+	in := []Table{{
+		Columns: []string{"PID", "TTY", "PATH", "NOTE"}, Minor: []string{"TTY"},
+		Rows: [][]string{{"1", "pts0", strings.Repeat("/long", 10), "written and executable"}, {"22", "-", "/日本/日本/日本/日本/日本/日本", "-"}},
+	}}
+	for width, want := range map[int]string{
+		0: "PID  TTY   PATH",
+		40: "PID  PATH                     NOTE\n" +
+			"1    /long/long/long/long/l…  written a…\n" +
+			"22   /日本/日本/日本/日本/…   -\n",
+		12: "PID  PATH  …",
+	} {
+		v := View{Width: width}
+		var b strings.Builder
+		if err := v.Write(&b, in); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(b.String(), want) {
+			t.Errorf("at %d columns:\n%s", width, b.String())
+		}
+		for line := range strings.Lines(b.String()) {
+			if n := termtext.Width(strings.TrimSuffix(line, "\n")); width > 0 && n > width {
+				t.Errorf("a line of %d columns where there are %d: %s", n, width, line)
+			}
+		}
+		if got := strings.Join(v.Narrow(), " "); got != map[bool]string{true: "tty"}[width > 0] {
+			t.Errorf("at %d columns these are left out: %q", width, got)
+		}
+	}
 }

@@ -29,6 +29,7 @@ import (
 type Snapshot struct {
 	transport *kernel.Transport
 	procs     []*event.Process // in the order of their pids
+	inside    bool             // of a pid namespace that is not the first one
 	// Notes say in sentences what is missing or less exact.
 	Notes []string
 }
@@ -111,13 +112,26 @@ func TakeBrief() (*Snapshot, error) {
 func begin() (*Snapshot, *process.Users, error) {
 	t, err := kernel.NewTransport(ringBytes, ringBytes)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, whyNot(err)
 	}
 	users, err := process.NewUsers("/etc/passwd", "/etc/group")
 	if err != nil {
 		users = nil
 	}
 	return &Snapshot{transport: t}, users, nil
+}
+
+// whyNot says of an error of the first thing that is asked of the kernel what to do.
+func whyNot(err error) error {
+	var st unix.Statfs_t
+	switch {
+	case unix.Statfs("/proc", &st) == nil && st.Type != unix.PROC_SUPER_MAGIC:
+		return fmt.Errorf("/proc is covered by something else, and without it no program can be loaded into the kernel: "+
+			"look from a mount namespace with one of its own (unshare -m sh -c 'mount -t proc proc /proc; bearcat show proc'): %w", err)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("the kernel's lists are for root, or who has CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE: run as root: %w", err)
+	}
+	return err
 }
 
 // order sorts the processes by their pids.
@@ -185,6 +199,7 @@ func (s *Snapshot) missingFrom(walked uint32, users *process.Users) {
 func (s *Snapshot) missing(procfs *process.ProcFS, known func(pid uint32) bool, add func(*event.TaskRecord)) {
 	const initial = "pid:[4026531836]" // the kernel gives this number to the first one
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil && ns != initial {
+		s.inside = true
 		s.Notes = append(s.Notes, "this is a pid namespace: only what is in it is listed, by its pids outside, and arguments are not known")
 		return
 	}
@@ -214,6 +229,9 @@ func (s *Snapshot) Processes() []*event.Process { return s.procs }
 func (s *Snapshot) Find(pid uint32) (*event.Process, error) {
 	if p := s.byPid(pid); p != nil {
 		return p, nil
+	}
+	if s.inside {
+		return nil, fmt.Errorf("there is no process %d in this pid namespace, where pids are those outside: bearcat show proc lists them", pid)
 	}
 	return nil, fmt.Errorf("there is no process %d", pid)
 }

@@ -111,6 +111,9 @@ func TestInsidePidNamespace(t *testing.T) {
 		if procs := s.Processes(); len(procs) != 1 || procs[0].NSPid != 1 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "this is a pid namespace") {
 			t.Errorf("%d processes, the first %+v; notes %q", len(procs), procs[0], s.Notes)
 		}
+		if _, err := s.Find(1); err == nil || !strings.Contains(err.Error(), "in this pid namespace, where pids are those outside") {
+			t.Errorf("looking for pid 1: %v", err)
+		}
 		return
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestInsidePidNamespace$", "-test.v")

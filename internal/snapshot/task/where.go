@@ -2,6 +2,8 @@ package task
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
@@ -42,7 +44,7 @@ func where(text, typ string) (*Where, error) {
 		if err := rep.WriteText(&b); err != nil {
 			return nil, err
 		}
-		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+		lines := strings.Split(strings.TrimSpace(onItsOwn(b.String())), "\n")
 		return nil, fmt.Errorf("%s", strings.TrimRight(strings.Join(lines[:len(lines)-1], "\n"), "\n"))
 	}
 	r := set.Rules()[0]
@@ -50,6 +52,22 @@ func where(text, typ string) (*Where, error) {
 		return nil, fmt.Errorf("the condition %q is never true here: %s", text, r.Reason())
 	}
 	return &Where{engine: rule.NewEngine(set, rule.MatchFirst)}, nil
+}
+
+// placed is how a mistake in the rule that a condition is put into begins.
+var placed = regexp.MustCompile(`(?m)^--where:6:(\d+): (\w+): (rule "where": )?`)
+
+// onItsOwn makes of the places of mistakes in the rule those in the condition.
+func onItsOwn(report string) string {
+	const before = 4 // blanks
+	return placed.ReplaceAllStringFunc(report, func(s string) string {
+		m := placed.FindStringSubmatch(s)
+		col, err := strconv.Atoi(m[1])
+		if err != nil {
+			return s
+		}
+		return fmt.Sprintf("--where:1:%d: %s: ", max(col-before, 1), m[2])
+	})
 }
 
 // Process reports whether a process satisfies the condition; nil takes all.

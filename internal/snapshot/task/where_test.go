@@ -45,3 +45,18 @@ func TestWhere(t *testing.T) {
 		}
 	}
 }
+
+// Places are those in the condition, whatever it is put into.
+func TestWhereShowsThePlace(t *testing.T) {
+	for text, want := range map[string]string{
+		"proc.nmae = x":                       "--where:1:1: error: unknown field proc.nmae",
+		"proc.name = x or proc.nmae = y":      "--where:1:18: error: unknown field proc.nmae",
+		"proc.name = \"日本\" or proc.nmae = y": "    proc.name = \"日本\" or proc.nmae = y\n" + strings.Repeat(" ", 8+22) + "^^^^^^^^^",
+		"proc.name\t= x or\tproc.nmae = y":    "    proc.name = x or proc.nmae = y\n" + strings.Repeat(" ", 8+17) + "^^^^^^^^^",
+	} {
+		_, err := WhereProcess(text)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), `rule "where"`) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
