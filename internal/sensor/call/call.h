@@ -177,7 +177,7 @@ static __always_inline void bc_call_fill(struct bc_scratch *s, struct bc_call *r
 	r->euid = BPF_CORE_READ(c, euid.val);
 	r->egid = BPF_CORE_READ(c, egid.val);
 	r->op = BC_OP_CALL;
-	r->pad = 0;
+	r->mnt_ns = 0;
 	bpf_probe_read_kernel(r->comm, sizeof(r->comm), &leader->comm);
 }
 
@@ -187,9 +187,11 @@ static __always_inline void bc_call_send(struct bc_scratch *s, u32 stream)
 	struct bc_counter *c = bc_count(stream);
 	struct bc_call *r = (struct bc_call *)s->data;
 	u32 len = s->w.off;
+	u64 task = s->w.task;
 
 	if (!c)
 		return;
+	r->mnt_ns = BPF_CORE_READ((struct task_struct *)task, nsproxy, mnt_ns, ns.inum);
 	bc_header(&r->hdr, c, BC_CALL, stream, s->w.tid);
 	bc_opaque(len);
 	if (len > BC_BUF)

@@ -40,7 +40,7 @@ type progBcCall struct {
 	Euid  uint32
 	Egid  uint32
 	Op    uint32
-	Pad   uint32
+	MntNs uint32
 	Comm  [16]uint8
 }
 
