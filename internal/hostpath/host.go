@@ -85,9 +85,7 @@ func openList(name string) (*os.File, error) {
 
 // read reads the list anew. Where that fails the one before stays.
 func (h *host) read(r *Resolver) bool {
-	begun := r.now()
-	defer func() { r.debt += r.now().Sub(begun) }()
-	h.looked, h.gen = begun, r.gen
+	h.looked, h.gen = r.now(), r.gen
 	if _, err := h.list.Seek(0, io.SeekStart); err != nil {
 		return false
 	}
@@ -95,6 +93,7 @@ func (h *host) read(r *Resolver) bool {
 	if err != nil {
 		return false
 	}
+	r.debt += float64(max(len(b), leastDebt))
 	r.stats.Reads++
 	m, err := parse(string(b), "")
 	if err != nil {

@@ -30,9 +30,11 @@ const (
 	// retry is how often the processes of a namespace are gone through, and process 1
 	// is tried.
 	retry = time.Second
-	// maxDebt bounds the time that reading lists may take: of each second a tenth, and
-	// so much at once.
-	maxDebt = 50 * time.Millisecond
+	// maxDebt is how many bytes of lists are read at once, and perSecond how many more
+	// as time goes by: some milliseconds of work. A try counts for leastDebt.
+	maxDebt   = 4 << 20
+	perSecond = 2 << 20
+	leastDebt = 4 << 10
 	// maxTries is how many processes of a namespace are asked for its mounts.
 	maxTries = 8
 )
@@ -77,7 +79,7 @@ type Resolver struct {
 	host   host
 	views  map[uint32]*view
 	gen    uint64 // goes up with each change of mounts anywhere
-	debt   time.Duration
+	debt   float64
 	debtAt time.Time
 	stats  Stats
 }
@@ -255,7 +257,6 @@ func (r *Resolver) readView(v *view, at event.HostPlace) bool {
 		return false
 	}
 	begun := r.now()
-	defer func() { r.debt += r.now().Sub(begun) }()
 	if v.stale {
 		v.mounts = nil
 	}
@@ -287,6 +288,7 @@ func (r *Resolver) readView(v *view, at event.HostPlace) bool {
 func (r *Resolver) readOf(pid, ns uint32) (list *mounts, root string) {
 	dir := r.proc + "/" + strconv.FormatUint(uint64(pid), 10)
 	b, err := os.ReadFile(dir + "/mountinfo")
+	r.debt += float64(max(len(b), leastDebt))
 	if err != nil || nsOf(dir) != ns {
 		return nil, ""
 	}
@@ -303,10 +305,11 @@ func (r *Resolver) readOf(pid, ns uint32) (list *mounts, root string) {
 	return list, root
 }
 
-// mayRead reports whether there is time left for reading lists.
+// mayRead reports whether lists may be read: mounts that change all the time must not
+// become the agent's only work.
 func (r *Resolver) mayRead() bool {
 	now := r.now()
-	r.debt = max(0, r.debt-now.Sub(r.debtAt)/10)
+	r.debt = max(0, r.debt-perSecond*now.Sub(r.debtAt).Seconds())
 	r.debtAt = now
 	return r.debt < maxDebt
 }

@@ -56,6 +56,9 @@ struct bc_open_scratch {
 	char name[2 * BC_NAME]; /* zeros behind it, for its end as a key */
 	u64 raw[BC_RAW / 8];
 	u64 behind[BC_NAME / 8];
+	/* of walks, whose stack is short where functions call each other */
+	struct bc_mount mnt;
+	struct bc_dentry de;
 };
 
 static __always_inline struct bc_open_scratch *bc_open_area(struct bc_scratch *s)
@@ -129,10 +132,8 @@ static __always_inline bool bc_len_wanted(u32 lens, u32 len)
 }
 
 /* Whether a directory is wanted by its name, of which the length fits. */
-static __noinline bool bc_dir_wanted(struct bc_open_scratch *o, const unsigned char *name, u32 kind)
+static __always_inline bool bc_dir_wanted(struct bc_open_scratch *o, const unsigned char *name, u32 kind)
 {
-	if (!o)
-		return true;
 	__builtin_memset(o->name, 0, BC_NAME);
 	if (bpf_probe_read_kernel_str(o->name, BC_NAME, name) < 0)
 		return true;
@@ -145,8 +146,6 @@ __noinline int bc_open_walk(u32 slot, u32 kind)
 {
 	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
 	struct bc_open_scratch *o;
-	struct bc_mount mnt = {};
-	struct bc_dentry de = {};
 	struct bc_settings *set = bc_get_settings();
 	const unsigned char *first = 0, *second = 0;
 	u32 dirs = 0, first_len = 0, second_len = 0;
@@ -160,31 +159,31 @@ __noinline int bc_open_walk(u32 slot, u32 kind)
 	lens = &set->lens[kind & 7];
 	d = s->w.dentry;
 	m = s->w.mnt;
-	if (fix_read_mount(&mnt, m))
+	if (fix_read_mount(&o->mnt, m))
 		return 1;
 	for (int i = 0; i < BC_TOP_STEPS; i++) {
-		if (d == mnt.root) {
-			if (mnt.parent == m || !mnt.parent) {
+		if (d == o->mnt.root) {
+			if (o->mnt.parent == m || !o->mnt.parent) {
 				root = true;
 				break;
 			}
-			d = mnt.mountpoint;
-			m = mnt.parent;
-			if (fix_read_mount(&mnt, m))
+			d = o->mnt.mountpoint;
+			m = o->mnt.parent;
+			if (fix_read_mount(&o->mnt, m))
 				return 1;
 			continue;
 		}
-		if (fix_read_dentry(&de, d) || de.parent == d || !de.parent)
+		if (fix_read_dentry(&o->de, d) || o->de.parent == d || !o->de.parent)
 			return 1;
 		/* the last component is no directory on the way */
-		if (bc_len_wanted(dirs, de.name.len) && bc_dir_wanted(o, de.name.name, kind))
+		if (bc_len_wanted(dirs, o->de.name.len) && bc_dir_wanted(o, o->de.name.name, kind))
 			return 1;
 		dirs = lens->dir;
 		second = first;
 		second_len = first_len;
-		first = de.name.name;
-		first_len = de.name.len;
-		d = de.parent;
+		first = o->de.name.name;
+		first_len = o->de.name.len;
+		d = o->de.parent;
 	}
 	if (!root || !first)
 		return 1;
@@ -204,8 +203,6 @@ __noinline int bc_open_file(u32 slot, u32 kind)
 	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
 	struct bc_settings *set = bc_get_settings();
 	struct bc_open_scratch *o;
-	struct bc_mount mnt = {};
-	struct bc_dentry de = {};
 	struct path at = {};
 	bool below = false;
 	u64 f, d, m;
@@ -217,29 +214,29 @@ __noinline int bc_open_file(u32 slot, u32 kind)
 		return 1;
 	if (bpf_core_read(&at, sizeof(at), &((struct file *)f)->f_path))
 		return 1;
+	o = bc_open_area(s);
 	d = (u64)at.dentry;
 	m = (u64)at.mnt - bpf_core_field_offset(struct mount, mnt);
 	/* the root of a mount has the name of what it is mounted on */
 	for (int i = 0; i < BC_MOUNT_STEPS; i++) {
-		if (fix_read_mount(&mnt, m))
+		if (fix_read_mount(&o->mnt, m))
 			return 1;
-		if (d != mnt.root) {
+		if (d != o->mnt.root) {
 			below = true;
 			break;
 		}
-		if (mnt.parent == m || !mnt.parent)
+		if (o->mnt.parent == m || !o->mnt.parent)
 			return 1;
-		d = mnt.mountpoint;
-		m = mnt.parent;
+		d = o->mnt.mountpoint;
+		m = o->mnt.parent;
 	}
-	if (!below || fix_read_dentry(&de, d) || de.parent == d)
+	if (!below || fix_read_dentry(&o->de, d) || o->de.parent == d)
 		return 1;
-	if ((set->exts | set->tails) & kind || bc_len_wanted(set->lens[kind & 7].name, de.name.len)) {
-		o = bc_open_area(s);
+	if ((set->exts | set->tails) & kind || bc_len_wanted(set->lens[kind & 7].name, o->de.name.len)) {
 		__builtin_memset(o->name, 0, sizeof(o->name));
-		if (bpf_probe_read_kernel_str(o->name, BC_NAME, de.name.name) < 0)
+		if (bpf_probe_read_kernel_str(o->name, BC_NAME, o->de.name.name) < 0)
 			return 1;
-		if (bc_leaf_wanted(o, kind, set, de.name.len))
+		if (bc_leaf_wanted(o, kind, set, o->de.name.len))
 			return 1;
 	}
 	if (!((set->tops | set->dirs) & kind))
