@@ -338,6 +338,21 @@ __noinline int bc_open_raw(u32 slot, u32 kind, u32 len)
 	return bc_tops_wanted(o, kind);
 }
 
+/* The file that the current task has opened as fd: as bc_file_at, with fewer reads. */
+static __always_inline u64 bc_opened_file(u64 task, s32 fd)
+{
+	struct fdtable *fdt;
+	u64 f = 0;
+
+	if (!fix_has_task_btf())
+		return bc_file_at(task, fd);
+	fdt = bpf_get_current_task_btf()->files->fdt;
+	if (fd < 0 || (u32)fd >= fdt->max_fds)
+		return 0;
+	bpf_probe_read_kernel(&f, sizeof(f), (void *)((u64)fdt->fd + 8 * (u64)(u32)fd));
+	return f;
+}
+
 /* Whether an open of a kind is wanted by its path. */
 __noinline int bc_open_path(u32 slot, u32 nr, u32 kind)
 {
@@ -362,7 +377,7 @@ __noinline int bc_open_path(u32 slot, u32 nr, u32 kind)
 			return 1;
 	}
 	if (r->ret >= 0) {
-		s->w.file = bc_file_at(s->w.task, r->ret);
+		s->w.file = bc_opened_file(s->w.task, r->ret);
 		return bc_open_file(slot, kind);
 	}
 	/* openat2 may take the path from another root */
