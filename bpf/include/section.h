@@ -110,21 +110,13 @@ static __always_inline u64 bc_file_at(u64 task, s32 fd)
 {
 	struct files_struct *files = BPF_CORE_READ((struct task_struct *)task, files);
 	struct fdtable *fdt = BPF_CORE_READ(files, fdt);
-	struct {
-		u32 max_fds, pad;
-		u64 fd;
-	} t = {};
 	u64 f = 0;
+	u64 table;
 
-	if (bpf_core_field_offset(struct fdtable, fd) == bpf_core_field_offset(struct fdtable, max_fds) + 8) {
-		bpf_core_read(&t, sizeof(t), &fdt->max_fds);
-	} else {
-		t.max_fds = BPF_CORE_READ(fdt, max_fds);
-		t.fd = (u64)BPF_CORE_READ(fdt, fd);
-	}
-	if (fd < 0 || (u32)fd >= t.max_fds)
+	if (fd < 0 || (u32)fd >= BPF_CORE_READ(fdt, max_fds))
 		return 0;
-	bpf_probe_read_kernel(&f, sizeof(f), (void *)(t.fd + 8 * (u64)(u32)fd));
+	table = (u64)BPF_CORE_READ(fdt, fd);
+	bpf_probe_read_kernel(&f, sizeof(f), (void *)(table + 8 * (u64)(u32)fd));
 	return f;
 }
 

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -17,7 +18,7 @@ type Hook struct {
 	Stream      uint8
 
 	prog *ebpf.Program
-	link link.Link
+	link io.Closer
 }
 
 // AttachTracepoint attaches a program of tp_btf, fentry or fexit, whose records
@@ -70,11 +71,16 @@ func (h *Hook) Status() HookStatus {
 }
 
 // MergeCopies gives the account of hooks of which some are copies of one
-// program: one entry for each name.
+// program: one entry for each name. A program with several links counts once.
 func MergeCopies(hooks []*Hook) []HookStatus {
 	var out []HookStatus
 	at := map[string]int{}
+	seen := map[*ebpf.Program]bool{}
 	for _, h := range hooks {
+		if seen[h.prog] {
+			continue
+		}
+		seen[h.prog] = h.prog != nil
 		st := h.Status()
 		i, ok := at[st.Hook]
 		if !ok {

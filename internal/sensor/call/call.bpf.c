@@ -656,12 +656,44 @@ __noinline int bc_left_out(u32 slot, u32 nr, u32 level)
 	return 0;
 }
 
-/* For each number whether some call of it is wanted. The kernel calls this program
- * after every call of every process: most of them end at this byte. */
+/* The mark of bc_mine, for calls: a task makes one after the other, so that each has
+ * one place, which costs a tenth of an entry in the table of marks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE); /* the loader makes it a hash where there are no copies */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, u64);
+} call_marks SEC(".maps");
+
+/* Whether this copy is to handle the task's call that token tells from the one before.
+ * Only the first copy makes a task's place: where it could not, or was not free, all
+ * of them use the table. */
+static __always_inline bool bc_mine_call(u64 token)
+{
+	u64 *seen, bit = 1ull << (copy & 7), old;
+
+	if (copies == 1)
+		return true;
+	seen = bpf_task_storage_get(&call_marks, bpf_get_current_task_btf(), 0,
+				    copy == 0 ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	if (!seen)
+		return bc_mine((u32)bpf_get_current_pid_tgid(), BC_STREAM_CALL, token);
+	token = token * 0x9e3779b97f4a7c15ull & ~0xffull;
+	old = *seen;
+	if (copy > 0 && (old & ~0xffull) == token && !(old & bit)) {
+		*seen = copy == copies - 1 ? 0 : old | bit;
+		return false;
+	}
+	*seen = copy == copies - 1 ? 0 : token | ((bit << 1) - 1);
+	return true;
+}
+
+/* For each number whether some call of it is wanted. At sys_exit the kernel calls
+ * this program after every call of every process: most of them end at this byte. */
 u8 wanted[CALLS] SEC(".data.wanted");
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(bc_on_call, struct pt_regs *regs, long ret)
+/* A call that is over: regs are those it was made with. */
+static __always_inline int bc_call_over(struct pt_regs *regs, long ret)
 {
 	u32 slot = first_slot + bpf_get_smp_processor_id();
 	u32 nr = regs->orig_ax & ~X32_BIT;
@@ -677,6 +709,8 @@ int BPF_PROG(bc_on_call, struct pt_regs *regs, long ret)
 		return 0;
 	bc_opaque(nr);
 	if (!wanted[nr & (CALLS - 1)])
+		return 0;
+	if (!bc_mine_call(regs->orig_ax ^ (u64)ret ^ regs->di << 8 ^ regs->si << 16 ^ regs->dx << 24))
 		return 0;
 	task = bpf_get_current_task();
 	if (BPF_CORE_READ((struct task_struct *)task, thread_info.status) & TS_COMPAT) {
@@ -702,8 +736,6 @@ int BPF_PROG(bc_on_call, struct pt_regs *regs, long ret)
 		c->filtered++;
 		return 0;
 	}
-	if (!bc_mine((u32)id, d->stream, regs->orig_ax ^ (u64)ret ^ regs->di << 8 ^ regs->si << 16 ^ regs->dx << 24))
-		return 0;
 	r = (struct bc_call *)s->data;
 	r->nr = nr;
 	r->flags = compat ? BC_CALL_COMPAT : 0;
@@ -763,6 +795,42 @@ int BPF_PROG(bc_on_call, struct pt_regs *regs, long ret)
 		bc_bpf_parts(slot, r);
 	bc_call_send(s, d->stream);
 	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(bc_on_call, struct pt_regs *regs, long ret)
+{
+	return bc_call_over(regs, ret);
+}
+
+/* Whether the function that asks the filters of a process returns true for a call
+ * that may be made (since 7.3), or -1 for one that may not. */
+const volatile u32 permits = 0;
+
+#define COOKIE_REFUSED 1
+
+/*
+ * The same on the return of the calls' own functions, for kernels that attach one
+ * program to many of them: then calls that nobody wants cost nothing. A call that the
+ * process's seccomp filter refuses never gets to its function: there it is the
+ * filter's answer, and what the caller will see is in the registers. One program
+ * serves both, for another one could run in the midst of it and over its memory. The
+ * section is no name that loaders know; narrow.go gives the program its type.
+ */
+SEC("fexit.multi/calls")
+int bc_on_return(u64 *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	u64 ret;
+
+	if (bpf_get_func_ret(ctx, &ret))
+		return 0;
+	if (bpf_get_attach_cookie(ctx) == COOKIE_REFUSED) {
+		if (permits ? (u8)ret != 0 : (s32)ret != -1)
+			return 0;
+		ret = regs->ax;
+	}
+	return bc_call_over(regs, ret);
 }
 
 /* Who holds a TCP socket, since when: known where the process itself is at

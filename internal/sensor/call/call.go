@@ -70,6 +70,7 @@ type Sensor struct {
 	coll   *ebpf.Collection
 	copies []*ebpf.Collection
 	uring  *uring
+	rung   *narrow // nil where calls are seen at sys_exit
 	fails  []kernel.HookStatus
 	// transport serves programs that are loaded later; more holds them, and
 	// loaded the types for which there are programs.
@@ -92,9 +93,14 @@ type hookSpec struct {
 	stream          uint8
 }
 
-func hookSpecs() []hookSpec {
+// hookSpecs are the programs of the rung; that of the calls comes first.
+func (n *narrow) hookSpecs() []hookSpec {
+	calls := hookSpec{"calls", progCalls, "tp_btf/sys_exit", event.TypeSet{}, streamCall}
+	if n != nil {
+		calls.prog, calls.tp = progReturn, hookReturn
+	}
 	return []hookSpec{
-		{"calls", "bc_on_call", "tp_btf/sys_exit", event.TypeSet{}, streamCall},
+		calls,
 		{"tcp", "bc_on_tcp", "tp_btf/inet_sock_set_state", event.TypesOf(event.TCP), streamTCP},
 		{"module", "bc_on_module", "tp_btf/module_load", event.TypesOf(event.Module), streamModule},
 	}
@@ -117,40 +123,19 @@ func New(t *kernel.Transport, o Options) (*Sensor, error) {
 	}
 	s := &Sensor{opts: o, decoder: newDecoder(), transport: t, loaded: o.Types}
 	s.reuse = o.Reuse
-	spec, cpus, err := prepare(t, &o, copies)
+	var err error
+	if s.rung, err = newNarrow(t); err != nil && !errors.Is(err, kernel.ErrNoMulti) {
+		s.widen(err)
+	}
+	shared, err := s.loadCopies(copies)
+	if err != nil && s.rung != nil {
+		s.unload()
+		s.fails = nil
+		s.widen(err)
+		shared, err = s.loadCopies(copies)
+	}
 	if err != nil {
-		return nil, err
-	}
-	shared := t.Maps()
-	if o.ScopeMap != nil {
-		shared["scope_tgids"] = o.ScopeMap
-	}
-	for _, h := range hookSpecs() {
-		if !h.wanted(o.Types) {
-			delete(spec.Programs, h.prog)
-		}
-	}
-	if s.coll, err = s.load(spec, shared); err != nil {
-		return nil, err
-	}
-	for name, m := range s.coll.Maps {
-		if shared[name] == nil && name != ".rodata" {
-			shared[name] = m
-		}
-	}
-	for n := 1; n < copies; n++ {
-		again := spec.Copy()
-		err := errors.Join(again.Variables["copy"].Set(uint32(n)), again.Variables["first_slot"].Set(uint32(n*cpus)))
-		if err == nil {
-			var coll *ebpf.Collection
-			coll, err = s.transport.Load(again, shared)
-			if err == nil {
-				s.copies = append(s.copies, coll)
-			}
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("loading copy %d of the programs for calls: %w", n, err), s.Close())
-		}
+		return nil, errors.Join(err, s.Close())
 	}
 	if s.uring, err = newURing(t, &o, shared); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -160,74 +145,6 @@ func New(t *kernel.Transport, o Options) (*Sensor, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// load loads all programs, or each that the kernel takes.
-func (s *Sensor) load(spec *ebpf.CollectionSpec, shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
-	coll, err := s.transport.Load(spec, shared)
-	if err == nil {
-		return coll, nil
-	}
-	if spec.Programs["bc_on_module"] == nil {
-		return nil, fmt.Errorf("loading the programs for calls: %w", err)
-	}
-	// a kernel without modules has no such tracepoint
-	s.fails = append(s.fails, kernel.HookStatus{Event: "module", Hook: "tp_btf/module_load", Error: kernel.Verdict(err)})
-	delete(spec.Programs, "bc_on_module")
-	if coll, err = s.transport.Load(spec, shared); err != nil {
-		return nil, fmt.Errorf("loading the programs for calls: %w", err)
-	}
-	return coll, nil
-}
-
-// prepare fills in the programs' constants and the sizes of their maps.
-func prepare(t *kernel.Transport, o *Options, copies int) (*ebpf.CollectionSpec, int, error) {
-	spec, err := loadProg()
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading the programs for calls: %w", err)
-	}
-	cpus, err := setCommon(spec, t, o, copies)
-	if err != nil {
-		return nil, 0, err
-	}
-	spec.Maps["scratch"].MaxEntries = uint32(cpus*copies) + 1
-	if copies > 1 {
-		spec.Maps["marks"].MaxEntries = 16384
-	}
-	return spec, cpus, nil
-}
-
-// setCommon fills in what the programs for calls and those for io_uring share,
-// and returns how many processors there may be.
-func setCommon(spec *ebpf.CollectionSpec, t *kernel.Transport, o *Options, copies int) (int, error) {
-	cpus, err := kernel.CPUs()
-	if err != nil {
-		return 0, err
-	}
-	for name, m := range t.Maps() {
-		spec.Maps[name].MaxEntries = m.MaxEntries()
-	}
-	if o.Scope.Kind == kernel.ScopePid {
-		spec.Maps["scope_tgids"].MaxEntries = 65536
-		if o.ScopeMap != nil {
-			spec.Maps["scope_tgids"].MaxEntries = o.ScopeMap.MaxEntries()
-		}
-	} else if o.ScopeMap != nil {
-		spec.Maps["scope_tgids"].MaxEntries = o.ScopeMap.MaxEntries()
-	}
-	for name, v := range map[string]any{
-		"critical_size": uint32(t.Size(event.Critical)),
-		"bulk_size":     uint32(t.Size(event.Bulk)),
-		"copies":        uint32(copies),
-		"scope_kind":    uint32(o.Scope.Kind),
-		"scope_cgroup":  o.Scope.CgroupID,
-		"scope_subsys":  int32(o.Scope.Subsys),
-	} {
-		if err := spec.Variables[name].Set(v); err != nil {
-			return 0, fmt.Errorf("setting the programs' constant %s: %w", name, err)
-		}
-	}
-	return cpus, nil
 }
 
 // Level says how much of the bulk class is left out (enum bc_level).
@@ -318,7 +235,7 @@ func (s *Sensor) Name() string { return "call" }
 
 // Attach starts the flow of records.
 func (s *Sensor) Attach() error {
-	for _, h := range hookSpecs() {
+	for _, h := range s.rung.hookSpecs() {
 		if !h.wanted(s.opts.Types) {
 			continue
 		}
@@ -331,6 +248,15 @@ func (s *Sensor) Attach() error {
 				return errors.Join(err, s.Close())
 			}
 		}
+	}
+	s.mu.Lock()
+	err := s.attachReturns()
+	s.mu.Unlock()
+	if err != nil {
+		err = s.attachWide(err)
+	}
+	if err != nil {
+		return errors.Join(err, s.Close())
 	}
 	for _, p := range s.uring.progs {
 		if err := s.hook(p.event, p.hook, p.stream, p.prog); err != nil {
@@ -419,22 +345,29 @@ func (s *Sensor) Detach() error {
 		errs = append(errs, h.Close())
 	}
 	s.hooks = nil
+	s.rung.forget()
 	return errors.Join(errs...)
 }
 
 // Close detaches and unloads everything.
 func (s *Sensor) Close() error {
 	err := s.Detach()
-	for _, c := range append(s.copies, s.more...) {
-		c.Close()
-	}
 	if s.uring != nil {
 		s.uring.close()
+	}
+	s.unload()
+	return err
+}
+
+// unload gives the programs and maps back.
+func (s *Sensor) unload() {
+	for _, c := range append(s.copies, s.more...) {
+		c.Close()
 	}
 	if s.coll != nil {
 		s.coll.Close()
 	}
-	return err
+	s.coll, s.copies, s.more = nil, nil, nil
 }
 
 var _ sensor.Sensor = (*Sensor)(nil)
@@ -447,7 +380,14 @@ func Probe(t *kernel.Transport) ([]kernel.HookStatus, error) {
 		return nil, err
 	}
 	var out []kernel.HookStatus
-	for _, h := range hookSpecs() {
+	n, err := newNarrow(t)
+	if err != nil && !errors.Is(err, kernel.ErrNoMulti) {
+		out = append(out, kernel.HookStatus{Event: "calls", Hook: hookReturn, Error: kernel.Verdict(err)})
+	}
+	if err := n.set(spec); err != nil {
+		return nil, err
+	}
+	for _, h := range n.hookSpecs() {
 		one := spec.Copy()
 		for name := range one.Programs {
 			if name != h.prog {

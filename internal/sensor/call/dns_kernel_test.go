@@ -2,6 +2,7 @@ package call
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -239,4 +240,51 @@ func TestCallDNSRubbish(t *testing.T) {
 		return r.Call.FD.Inode() == lookAt(plain).Ino && r.Boot >= written.From
 	}), 0)
 	expect(t, "messages to other ports", w.count(event.DNS, func(r *event.TaskRecord) bool { return r.Call.DNS.ID == 51 }), 0)
+}
+
+// TestCallDNSMany asks a thousand names as fast as it can: each is told.
+func TestCallDNSMany(t *testing.T) {
+	w, port := observeDNS(t)
+	fd := udpSocket(t)
+	to := sockaddr("127.0.0.1:" + strconv.Itoa(int(port)))
+	const first, n = 1000, 1000
+	for i := range n {
+		q := dnsQuery(uint16(first+i), "n"+strconv.Itoa(i)+".many.example.com")
+		ok(t, do("sendto", fd, q, len(q), 0, to, len(to)))
+	}
+	w.sawDNS(t, first+n-1, port, false, "n999.many.example.com")
+	names := map[uint16]string{}
+	w.count(event.DNS, func(r *event.TaskRecord) bool {
+		if d := r.Call.DNS; !d.Response && d.ID >= first && d.ID < first+n {
+			names[d.ID] = d.Name
+		}
+		return false
+	})
+	expect(t, "queries that were told", len(names), n)
+	for id, name := range names {
+		expect(t, "name", name, "n"+strconv.Itoa(int(id)-first)+".many.example.com")
+	}
+}
+
+// TestCallDNSLargest sends the longest message that TCP carries, in one piece and
+// after its length in two: the question at its head is told, and that it was cut.
+func TestCallDNSLargest(t *testing.T) {
+	w, port := observeDNS(t)
+	for i, pieces := range [][]int{{2 + 65535}, {2, 65535}, {2 + 20, 65535 - 20}} {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		need(t, err)
+		need(t, unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: int(port)}))
+		id := uint16(61 + i)
+		q := dnsQuery(id, "largest.example.com")
+		whole := append(append(raw{0xff, 0xff}, q...), make(raw, 65535-len(q))...)
+		for _, n := range pieces {
+			ok(t, do("write", fd, whole[:n], n))
+			whole = whole[n:]
+		}
+		unix.Close(fd)
+		w.find(event.DNS, fmt.Sprintf("message in pieces of %d bytes", pieces), func(r *event.TaskRecord) bool {
+			d := r.Call.DNS
+			return d.ID == id && !d.Response && (d.Name == "largest.example.com" || len(pieces) == 2 && pieces[0] > 2 && d.Cut)
+		})
+	}
 }

@@ -20,7 +20,26 @@ func modes() map[string]func(args []string) {
 		"mounts":     childMounts,
 		"pivot":      childPivot,
 		"overlay":    childOverlay,
+		"refused":    childRefused,
 	}
+}
+
+// childRefused has a filter refuse mkdir, in two ways of calling it, and makes a
+// directory in a third that the filter lets through.
+func childRefused(args []string) {
+	errno := uint32(unix.SECCOMP_RET_ERRNO | int(unix.EACCES))
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 0, Jf: 1, K: unix.SYS_MKDIR},
+		{Code: unix.BPF_RET | unix.BPF_K, K: errno},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	must(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	must(unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0))
+	tell(do("mkdir", "/tmp/refused", 0o700))
+	tell(do("mkdir", "refused", 0o700))
+	tell(do("mkdirat", unix.AT_FDCWD, "/dev/null/none", 0o700))
 }
 
 func childEACCES(args []string) {

@@ -70,3 +70,30 @@ func numbers32() map[string]uint32 {
 		"fspick": 433, "openat2": 437, "pidfd_getfd": 438, "process_madvise": 440, "mount_setattr": 442, "fchmodat2": 452,
 	}
 }
+
+// function64 names the kernel's function of a call of x86-64.
+func function64(call string) string {
+	switch call {
+	case "umount2":
+		call = "umount"
+	case "sendfile":
+		call = "sendfile64"
+	}
+	return "__x64_sys_" + call
+}
+
+// functions32 names the kernel's function of a call of the 32-bit table. Where the
+// first is missing, the call needs no translation and is made by the second.
+func functions32(call string) [2]string {
+	switch call {
+	case "umount2":
+		call = "umount"
+	case "mmap":
+		call = "mmap_pgoff"
+	case "utime", "clock_settime", "clock_adjtime":
+		call += "32"
+	case "utimes", "futimesat", "utimensat", "adjtimex":
+		call += "_time32"
+	}
+	return [2]string{"__ia32_compat_sys_" + call, "__ia32_sys_" + call}
+}

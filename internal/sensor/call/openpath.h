@@ -59,6 +59,10 @@ struct bc_open_scratch {
 	/* of walks, whose stack is short where functions call each other */
 	struct bc_mount mnt;
 	struct bc_dentry de;
+	const unsigned char *first;
+	const unsigned char *second;
+	u32 first_len;
+	u32 second_len;
 };
 
 static __always_inline struct bc_open_scratch *bc_open_area(struct bc_scratch *s)
@@ -147,8 +151,7 @@ __noinline int bc_open_walk(u32 slot, u32 kind)
 	struct bc_scratch *s = bpf_map_lookup_elem(&scratch, &slot);
 	struct bc_open_scratch *o;
 	struct bc_settings *set = bc_get_settings();
-	const unsigned char *first = 0, *second = 0;
-	u32 dirs = 0, first_len = 0, second_len = 0;
+	u32 dirs = 0;
 	struct bc_open_lens *lens;
 	u64 d, m;
 	bool root = false;
@@ -157,6 +160,9 @@ __noinline int bc_open_walk(u32 slot, u32 kind)
 		return 1;
 	o = bc_open_area(s);
 	lens = &set->lens[kind & 7];
+	o->first = 0;
+	o->second = 0;
+	o->first_len = 0;
 	d = s->w.dentry;
 	m = s->w.mnt;
 	if (fix_read_mount(&o->mnt, m))
@@ -179,20 +185,20 @@ __noinline int bc_open_walk(u32 slot, u32 kind)
 		if (bc_len_wanted(dirs, o->de.name.len) && bc_dir_wanted(o, o->de.name.name, kind))
 			return 1;
 		dirs = lens->dir;
-		second = first;
-		second_len = first_len;
-		first = o->de.name.name;
-		first_len = o->de.name.len;
+		o->second = o->first;
+		o->second_len = o->first_len;
+		o->first = o->de.name.name;
+		o->first_len = o->de.name.len;
 		d = o->de.parent;
 	}
-	if (!root || !first)
+	if (!root || !o->first)
 		return 1;
-	if (!(set->tops & kind) || !bc_len_wanted(lens->first, first_len) ||
-	    !(lens->second & 1 || (second && bc_len_wanted(lens->second, second_len))))
+	if (!(set->tops & kind) || !bc_len_wanted(lens->first, o->first_len) ||
+	    !(lens->second & 1 || (o->second && bc_len_wanted(lens->second, o->second_len))))
 		return 0;
 	__builtin_memset(&o->top, 0, sizeof(o->top));
-	if (bpf_probe_read_kernel_str(o->top.first, BC_NAME, first) < 0 ||
-	    (second && bpf_probe_read_kernel_str(o->top.second, BC_NAME, second) < 0))
+	if (bpf_probe_read_kernel_str(o->top.first, BC_NAME, o->first) < 0 ||
+	    (o->second && bpf_probe_read_kernel_str(o->top.second, BC_NAME, o->second) < 0))
 		return 1;
 	return bc_tops_wanted(o, kind);
 }

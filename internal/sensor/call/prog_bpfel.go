@@ -299,6 +299,7 @@ type progBcSock struct {
 const (
 	progMapAsleep        = "asleep"
 	progMapBulk          = "bulk"
+	progMapCallMarks     = "call_marks"
 	progMapCalls         = "calls"
 	progMapConnectNets   = "connect_nets"
 	progMapConnectPorts  = "connect_ports"
@@ -319,6 +320,7 @@ const (
 	progMapSettings      = "settings"
 	progProgBcOnCall     = "bc_on_call"
 	progProgBcOnModule   = "bc_on_module"
+	progProgBcOnReturn   = "bc_on_return"
 	progProgBcOnTcp      = "bc_on_tcp"
 	progVarBcUnusedCall  = "bc_unused_call"
 	progVarBcUnusedCred  = "bc_unused_cred"
@@ -335,6 +337,7 @@ const (
 	progVarCriticalSize  = "critical_size"
 	progVarFirstSlot     = "first_slot"
 	progVarIterSlot      = "iter_slot"
+	progVarPermits       = "permits"
 	progVarScopeCgroup   = "scope_cgroup"
 	progVarScopeKind     = "scope_kind"
 	progVarScopeSubsys   = "scope_subsys"
@@ -385,6 +388,7 @@ type progSpecs struct {
 type progProgramSpecs struct {
 	BcOnCall   *ebpf.ProgramSpec `ebpf:"bc_on_call"`
 	BcOnModule *ebpf.ProgramSpec `ebpf:"bc_on_module"`
+	BcOnReturn *ebpf.ProgramSpec `ebpf:"bc_on_return"`
 	BcOnTcp    *ebpf.ProgramSpec `ebpf:"bc_on_tcp"`
 }
 
@@ -394,6 +398,7 @@ type progProgramSpecs struct {
 type progMapSpecs struct {
 	Asleep       *ebpf.MapSpec `ebpf:"asleep"`
 	Bulk         *ebpf.MapSpec `ebpf:"bulk"`
+	CallMarks    *ebpf.MapSpec `ebpf:"call_marks"`
 	Calls        *ebpf.MapSpec `ebpf:"calls"`
 	ConnectNets  *ebpf.MapSpec `ebpf:"connect_nets"`
 	ConnectPorts *ebpf.MapSpec `ebpf:"connect_ports"`
@@ -433,6 +438,7 @@ type progVariableSpecs struct {
 	CriticalSize  *ebpf.VariableSpec `ebpf:"critical_size"`
 	FirstSlot     *ebpf.VariableSpec `ebpf:"first_slot"`
 	IterSlot      *ebpf.VariableSpec `ebpf:"iter_slot"`
+	Permits       *ebpf.VariableSpec `ebpf:"permits"`
 	ScopeCgroup   *ebpf.VariableSpec `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.VariableSpec `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.VariableSpec `ebpf:"scope_subsys"`
@@ -461,6 +467,7 @@ func (o *progObjects) Close() error {
 type progMaps struct {
 	Asleep       *ebpf.Map `ebpf:"asleep"`
 	Bulk         *ebpf.Map `ebpf:"bulk"`
+	CallMarks    *ebpf.Map `ebpf:"call_marks"`
 	Calls        *ebpf.Map `ebpf:"calls"`
 	ConnectNets  *ebpf.Map `ebpf:"connect_nets"`
 	ConnectPorts *ebpf.Map `ebpf:"connect_ports"`
@@ -485,6 +492,7 @@ func (m *progMaps) Close() error {
 	return _ProgClose(
 		m.Asleep,
 		m.Bulk,
+		m.CallMarks,
 		m.Calls,
 		m.ConnectNets,
 		m.ConnectPorts,
@@ -525,6 +533,7 @@ type progVariables struct {
 	CriticalSize  *ebpf.Variable `ebpf:"critical_size"`
 	FirstSlot     *ebpf.Variable `ebpf:"first_slot"`
 	IterSlot      *ebpf.Variable `ebpf:"iter_slot"`
+	Permits       *ebpf.Variable `ebpf:"permits"`
 	ScopeCgroup   *ebpf.Variable `ebpf:"scope_cgroup"`
 	ScopeKind     *ebpf.Variable `ebpf:"scope_kind"`
 	ScopeSubsys   *ebpf.Variable `ebpf:"scope_subsys"`
@@ -537,6 +546,7 @@ type progVariables struct {
 type progPrograms struct {
 	BcOnCall   *ebpf.Program `ebpf:"bc_on_call"`
 	BcOnModule *ebpf.Program `ebpf:"bc_on_module"`
+	BcOnReturn *ebpf.Program `ebpf:"bc_on_return"`
 	BcOnTcp    *ebpf.Program `ebpf:"bc_on_tcp"`
 }
 
@@ -544,6 +554,7 @@ func (p *progPrograms) Close() error {
 	return _ProgClose(
 		p.BcOnCall,
 		p.BcOnModule,
+		p.BcOnReturn,
 		p.BcOnTcp,
 	)
 }

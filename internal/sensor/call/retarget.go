@@ -43,7 +43,7 @@ func (s *Sensor) Retarget(w Want) error {
 		s.opts = old
 		return errors.Join(err, s.configure())
 	}
-	return s.trim()
+	return errors.Join(s.attachReturns(), s.trim())
 }
 
 // trim detaches the programs that no wanted type needs. They are loaded anew
@@ -54,7 +54,7 @@ func (s *Sensor) trim() error {
 		if typ, _ := StreamType(stream); typ != event.TypeNone {
 			return s.opts.Types.Has(typ)
 		}
-		calls := hookSpecs()[0]
+		calls := s.rung.hookSpecs()[0]
 		return calls.wanted(s.opts.Types)
 	}
 	kept := s.hooks[:0]
@@ -66,6 +66,9 @@ func (s *Sensor) trim() error {
 		}
 	}
 	s.hooks = kept
+	if !needed(streamCall) {
+		s.rung.forget()
+	}
 	s.loaded = s.loaded.And(s.opts.Types)
 	return errors.Join(errs...)
 }
@@ -79,19 +82,17 @@ func (s *Sensor) extend(more event.TypeSet) error {
 	if err != nil {
 		return err
 	}
+	if err := s.rung.set(spec); err != nil {
+		return err
+	}
 	var fresh []hookSpec
 	keep := map[string]bool{}
-	for _, h := range hookSpecs() {
+	for _, h := range s.rung.hookSpecs() {
 		if h.wanted(more) && !h.wanted(before) {
 			fresh, keep[h.prog] = append(fresh, h), true
 		}
 	}
-	shared := s.transport.Maps()
-	maps.Copy(shared, s.coll.Maps)
-	if s.opts.ScopeMap != nil {
-		shared["scope_tgids"] = s.opts.ScopeMap
-	}
-	delete(shared, ".rodata")
+	shared := s.shared()
 	if len(fresh) > 0 {
 		if err := s.loadMore(only(spec, keep), cpus, shared, fresh); err != nil {
 			return err
@@ -112,6 +113,17 @@ func (s *Sensor) extend(more event.TypeSet) error {
 	s.mu.Unlock()
 	s.loaded.Add(more)
 	return nil
+}
+
+// shared are the maps that programs loaded later use too.
+func (s *Sensor) shared() map[string]*ebpf.Map {
+	shared := s.transport.Maps()
+	maps.Copy(shared, s.coll.Maps)
+	if s.opts.ScopeMap != nil {
+		shared["scope_tgids"] = s.opts.ScopeMap
+	}
+	delete(shared, ".rodata")
+	return shared
 }
 
 // loadMore loads programs, with their copies, on the maps that are there, and
@@ -138,8 +150,13 @@ func (s *Sensor) loadMore(spec *ebpf.CollectionSpec, cpus int, shared map[string
 	return nil
 }
 
-// hook attaches a program and keeps it.
+// hook attaches a program and keeps it. Those of the narrow rung wait for
+// attachReturns, which knows their functions.
 func (s *Sensor) hook(event, hook string, stream uint8, prog *ebpf.Program) error {
+	if hook == hookReturn {
+		s.rung.returns = append(s.rung.returns, prog)
+		return nil
+	}
 	h, err := kernel.AttachTracepoint(event, hook, stream, prog)
 	if err != nil {
 		return err

@@ -1,9 +1,13 @@
 package call
 
 import (
+	"fmt"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/bearcat-hids/bearcat/internal/event"
@@ -196,5 +200,42 @@ func TestCallFirstDatagram(t *testing.T) {
 		d := ok(t, do("sendto", fd, text[:1+i%5], 1+i%5, 0, one, len(one)))
 		unix.Close(fd)
 		w.saw(t, d)
+	}
+}
+
+// TestCallSocketGoneMeanwhile closes a listening socket while another thread waits in
+// accept: the call is told, with no file behind the number that is no longer one.
+func TestCallSocketGoneMeanwhile(t *testing.T) {
+	w := observe(t)
+	server, _ := sockFD(t, unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	need(t, unix.Bind(server, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	need(t, unix.Listen(server, 1))
+	held, err := unix.FcntlInt(uintptr(server), unix.F_DUPFD_CLOEXEC, 100)
+	need(t, err)
+	defer unix.Close(held)
+	tid := make(chan int, 1)
+	made := make(chan done, 1)
+	go func() {
+		runtime.LockOSThread() // and ends the thread with the goroutine
+		tid <- unix.Gettid()
+		made <- do("accept4", server, uintptr(0), uintptr(0), unix.SOCK_CLOEXEC)
+	}()
+	waits := fmt.Sprintf("/proc/self/task/%d/syscall", <-tid)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if b, err := os.ReadFile(waits); err == nil && strings.HasPrefix(string(b), strconv.Itoa(unix.SYS_ACCEPT4)+" ") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the thread does not wait in accept4")
+		}
+	}
+	need(t, unix.Close(server))
+	need(t, unix.Shutdown(held, unix.SHUT_RDWR))
+	d := <-made
+	expect(t, "accept4", d.errno(), unix.EINVAL)
+	r := w.find(event.Accept, "accept4", is(d))
+	expect(t, "answer", r.Call.Ret, -int64(unix.EINVAL))
+	if fd := r.Call.FD2; fd != nil && (int(fd.Num) != server || fd.Sock != nil || fd.File.Inode != 0) {
+		t.Errorf("the closed socket is %+v", fd)
 	}
 }
