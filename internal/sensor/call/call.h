@@ -193,17 +193,29 @@ static __always_inline void bc_call_fill(struct bc_scratch *s, struct bc_call *r
 	bpf_probe_read_kernel(r->comm, sizeof(r->comm), &leader->comm);
 }
 
+/* The mount namespace of the thread; 0 where it has left it, at its end. On the way lies
+ * what scratch has room for: the stack of who calls this has none. */
+static __always_inline void bc_put_mount_ns(struct bc_scratch *s, struct bc_call *r)
+{
+	u64 at = s->w.task;
+
+	bpf_core_read(&s->w.kn, 8, &((struct task_struct *)at)->nsproxy);
+	at = s->w.kn;
+	bpf_core_read(&s->w.kn, 8, &((struct nsproxy *)at)->mnt_ns);
+	at = s->w.kn;
+	bpf_core_read(&r->mnt_ns, sizeof(r->mnt_ns), &((struct mnt_namespace *)at)->ns.inum);
+}
+
 /* Numbers the record in scratch and sends it. */
 static __always_inline void bc_call_send(struct bc_scratch *s, u32 stream)
 {
 	struct bc_counter *c = bc_count(stream);
 	struct bc_call *r = (struct bc_call *)s->data;
 	u32 len = s->w.off;
-	u64 task = s->w.task;
 
 	if (!c)
 		return;
-	r->mnt_ns = BPF_CORE_READ((struct task_struct *)task, nsproxy, mnt_ns, ns.inum);
+	bc_put_mount_ns(s, r);
 	bc_header(&r->hdr, c, BC_CALL, stream, s->w.tid);
 	bc_opaque(len);
 	if (len > BC_BUF)
