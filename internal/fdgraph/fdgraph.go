@@ -130,6 +130,7 @@ type holder struct {
 	told      string          // what was told of the shell last
 	in, out   *event.ShellWay // the ways among it
 	gone      uint64          // when it ended, on the boot-time clock; 0 while it lives
+	group     *group          // of the objects that it holds; nil where it never held one
 }
 
 // question is what the answer for a shell depends on: its input and output, and
@@ -143,7 +144,7 @@ type question struct {
 type Graph struct {
 	opts    Options
 	procs   map[event.Key]*holder
-	objects map[object][]event.Key
+	objects map[object]*ends
 	peers   map[uint64]uint64 // ends of socket pairs
 	// terminals are the shells whose input is a terminal.
 	terminals map[event.Key]struct{}
@@ -174,7 +175,7 @@ func New(o Options) *Graph {
 		o.Objects = DefaultObjects
 	}
 	return &Graph{
-		opts: o, procs: map[event.Key]*holder{}, objects: map[object][]event.Key{}, peers: map[uint64]uint64{},
+		opts: o, procs: map[event.Key]*holder{}, objects: map[object]*ends{}, peers: map[uint64]uint64{},
 		terminals: map[event.Key]struct{}{}, tokens: probesBurst,
 	}
 }
@@ -227,53 +228,71 @@ func (g *Graph) drop(key event.Key) {
 	delete(g.procs, key)
 	delete(g.terminals, key)
 	for _, x := range h.stdio {
-		g.unlink(x.object, key)
+		g.remove(x.object, h)
 	}
 	for _, x := range h.held {
-		g.unlink(x.object, key)
+		g.remove(x.object, h)
 	}
 }
 
-// link files a process under an object.
-func (g *Graph) link(o object, key event.Key) {
+// link files a process under an object that it came to hold.
+func (g *Graph) link(o object, h *holder) {
+	if g.inherit(o, h) {
+		g.join(o, g.objects[o], h)
+	}
+}
+
+// inherit files a process under an object that it may have from its parent, whose
+// group is its own; it returns false where there is nothing to file.
+func (g *Graph) inherit(o object, h *holder) bool {
 	if o.kind == none || o.kind == inet {
-		return
+		return false
 	}
-	list := g.objects[o]
-	if slices.Contains(list, key) {
-		return
-	}
-	if list == nil && len(g.objects) >= g.opts.Objects {
-		for old := range g.objects {
-			g.account.forgotten.Add(1)
-			delete(g.objects, old)
-			break
+	e := g.objects[o]
+	if e == nil {
+		if len(g.objects) >= g.opts.Objects {
+			for old, e := range g.objects {
+				g.account.forgotten.Add(1)
+				e.in.root().leaky = true
+				delete(g.objects, old)
+				break
+			}
 		}
+		if h.group == nil {
+			h.group = &group{}
+		}
+		e = &ends{in: h.group.root()}
+		g.objects[o] = e
 	}
-	if len(list) >= maxHolders {
+	if slices.Contains(e.holders, h) {
+		return false
+	}
+	if len(e.holders) >= maxHolders {
 		g.account.forgotten.Add(1)
-		list = append(list[:0], list[1:]...)
+		e.in.root().leaky = true
+		e.holders = slices.Delete(e.holders, 0, 1)
 	}
-	g.objects[o] = append(list, key)
+	e.holders = append(e.holders, h)
+	return true
 }
 
 // unlink takes a process from an object's list, unless it still holds it.
-func (g *Graph) unlink(o object, key event.Key) {
-	if o.kind == none || o.kind == inet {
+func (g *Graph) unlink(o object, h *holder) {
+	if !h.holds(o) {
+		g.remove(o, h)
+	}
+}
+
+// remove takes a process from an object's list.
+func (g *Graph) remove(o object, h *holder) {
+	e := g.objects[o]
+	if e == nil {
 		return
 	}
-	if h := g.procs[key]; h != nil && h.holds(o) {
-		return
+	if i := slices.Index(e.holders, h); i >= 0 {
+		e.holders = slices.Delete(e.holders, i, i+1)
 	}
-	list := g.objects[o]
-	for i, k := range list {
-		if k == key {
-			list = append(list[:i], list[i+1:]...)
-			break
-		}
-	}
-	if len(list) > 0 {
-		g.objects[o] = list
+	if len(e.holders) > 0 {
 		return
 	}
 	delete(g.objects, o)

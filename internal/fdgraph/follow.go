@@ -44,12 +44,12 @@ func (g *Graph) fork(child *event.Process) {
 	h.stdio = parent.stdio
 	h.held = append([]hold(nil), parent.held...)
 	h.socks = append([]sock(nil), parent.socks...)
-	h.ptmx, h.listens, h.unsure = parent.ptmx, parent.listens, parent.unsure
+	h.ptmx, h.listens, h.unsure, h.group = parent.ptmx, parent.listens, parent.unsure, parent.group
 	for _, x := range h.stdio {
-		g.link(x.object, h.key)
+		g.inherit(x.object, h)
 	}
 	for _, x := range h.held {
-		g.link(x.object, h.key)
+		g.inherit(x.object, h)
 	}
 }
 
@@ -190,6 +190,7 @@ func ptyObject(path string) object {
 // setStdio changes what one of the first three descriptors is.
 func (g *Graph) setStdio(h *holder, n int, x hold) {
 	old := h.stdio[n].object
+	g.widen(h, &x)
 	h.stdio[n] = x
 	if old != x.object {
 		switch n {
@@ -198,10 +199,10 @@ func (g *Graph) setStdio(h *holder, n int, x hold) {
 		case 1:
 			h.out = nil
 		}
-		g.unlink(old, h.key)
-		g.link(x.object, h.key)
+		g.unlink(old, h)
+		g.link(x.object, h)
 		if !h.shell && x.kind != none {
-			g.gains++
+			g.gain(h)
 		}
 	}
 }
@@ -211,6 +212,7 @@ func (g *Graph) addHold(h *holder, x hold) {
 	if x.kind == none || x.kind == inet {
 		return
 	}
+	g.widen(h, &x)
 	for i := range h.held {
 		if o := &h.held[i]; o.object == x.object {
 			o.read, o.write, o.maybe = o.read || x.read, o.write || x.write, false
@@ -221,12 +223,12 @@ func (g *Graph) addHold(h *holder, x hold) {
 		g.account.forgotten.Add(1)
 		old := h.held[0].object
 		h.held = append(h.held[:0], h.held[1:]...)
-		g.unlink(old, h.key)
+		g.unlink(old, h)
 	}
 	h.held = append(h.held, x)
-	g.link(x.object, h.key)
+	g.link(x.object, h)
 	if x.kind == fifo {
-		g.gains++ // the others are new, and lead nowhere yet
+		g.gain(h) // the others are new, and lead nowhere yet
 	}
 }
 
@@ -236,7 +238,7 @@ func (g *Graph) addSock(h *holder, s sock) {
 	if s.port == 0 || s.proto == "udp" && s.port == 53 {
 		return
 	}
-	g.gains++
+	g.gain(h)
 	for i := range h.socks {
 		if h.socks[i].inode == s.inode {
 			s.inbound = s.inbound || h.socks[i].inbound && h.socks[i].remote == s.remote && h.socks[i].port == s.port
@@ -275,8 +277,9 @@ func (g *Graph) call(ev *event.Event) {
 		g.connected(ev, c)
 	case event.Listen:
 		if c.FD.Sock != nil && isInet(c.FD.Sock) {
-			g.at(ev.Proc).listens = true
-			g.gains++
+			h := g.at(ev.Proc)
+			h.listens = true
+			g.gain(h)
 		}
 	case event.Dup:
 		g.dup(ev, c)
@@ -371,8 +374,9 @@ func (g *Graph) open(ev *event.Event, c *event.Call) {
 		}
 		g.addHold(h, x)
 	case isPtmx(c.FD.File.Path):
-		g.at(ev.Proc).ptmx = true
-		g.gains++
+		h := g.at(ev.Proc)
+		h.ptmx = true
+		g.gain(h)
 	case c.FD.Kind == event.StdioPty && c.FD.Num >= 0 && c.FD.Num < 3:
 		s := event.Stdio{Kind: c.FD.Kind, Path: c.FD.File.Path}
 		g.setStdio(g.at(ev.Proc), int(c.FD.Num), g.stdioHold(&s, int(c.FD.Num)))
@@ -436,10 +440,10 @@ func (g *Graph) Seed(p *event.Process) {
 	g.drop(p.Key)
 	g.procs[p.Key] = h
 	for _, x := range h.stdio {
-		g.link(x.object, h.key)
+		g.link(x.object, h)
 	}
 	for _, x := range h.held {
-		g.link(x.object, h.key)
+		g.link(x.object, h)
 	}
 	if h.shell && h.stdio[0].kind == pty {
 		g.terminals[h.key] = struct{}{}

@@ -310,3 +310,28 @@ func BenchmarkQuiet(b *testing.B) {
 		g.Apply(exit)
 	}
 }
+
+// BenchmarkShared is what a shell's redirection costs whose output is a pipe that
+// many processes share, as all do that run in a container: it is asked each time.
+func BenchmarkShared(b *testing.B) {
+	g := New(Options{})
+	parent := &event.Process{Key: event.Key{Pid: 1, Start: 1}, Comm: "runtime"}
+	pipes := &event.Call{Spec: event.CallNamed("pipe2"), FD: &event.FD{Num: 3, Kind: event.StdioPipe, File: event.File{Inode: 7}}, FD2: &event.FD{Num: 4}}
+	g.Apply(&event.Event{Type: event.Pipe, Proc: parent, Call: pipes})
+	shell := (&event.Image{Exe: event.File{Path: "/usr/bin/dash"}, Stdio: [3]event.Stdio{{}, aPipe(7), aPipe(7)}}).Seal()
+	var sh *event.Process
+	for pid := range uint32(60) {
+		p := &event.Process{Key: event.Key{Pid: 2 + pid, Start: 2}, Parent: parent, ParentKey: parent.Key, Image: shell}
+		g.Apply(&event.Event{Type: event.Fork, Proc: p})
+		g.Apply(&event.Event{Type: event.Exec, Proc: p})
+		sh = p
+	}
+	back := &event.Event{Type: event.Dup, Proc: sh, Call: &event.Call{
+		Spec: event.CallNamed("dup2"), Ret: 1, FD: &event.FD{Num: 1, Kind: event.StdioPipe, File: event.File{Inode: 7}},
+	}}
+	b.ReportAllocs()
+	for b.Loop() {
+		g.gains++
+		g.Apply(back)
+	}
+}

@@ -63,14 +63,18 @@ func TestModel(t *testing.T) {
 		if len(g.procs) > 12 || len(g.objects) > 12 {
 			rt.Fatalf("%d processes and %d objects", len(g.procs), len(g.objects))
 		}
-		for o, list := range g.objects {
-			seen := map[event.Key]bool{}
-			for _, key := range list {
-				h := g.procs[key]
-				if h == nil || !h.holds(o) || seen[key] {
-					rt.Fatalf("object %v lists %v, which does not hold it or stands twice", o, key)
+		for o, e := range g.objects {
+			seen := map[*holder]bool{}
+			for dir := range e.nowhere {
+				if !e.in.root().leaky && e.nowhere[dir] > e.in.root().gained && !g.deadEnd(o, direction(dir)) {
+					rt.Fatalf("object %v is said to lead nowhere, and leads on", o)
 				}
-				seen[key] = true
+			}
+			for _, h := range e.holders {
+				if g.procs[h.key] != h || !h.holds(o) || seen[h] {
+					rt.Fatalf("object %v lists %v, which does not hold it or stands twice", o, h.key)
+				}
+				seen[h] = true
 			}
 		}
 		for key := range g.terminals {

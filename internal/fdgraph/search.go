@@ -51,6 +51,9 @@ func (s *search) way(n int, dir direction) *event.ShellWay {
 		}
 		return nil
 	}
+	if s.probe == nil && !s.strict && s.g.nowhere(start.object, dir) {
+		return nil
+	}
 	visited := map[event.Key]bool{s.shell.key: true}
 	var nodes []node
 	nodes = s.beyond(nodes, visited, s.shell, start.object, dir, -1, 1)
@@ -113,22 +116,56 @@ func (s *search) beyond(nodes []node, visited map[event.Key]bool, from *holder, 
 }
 
 // holders finds those who write an object, or read it. Those who have it as
-// input or output come first: who made a pipe often closes it.
+// input or output come first: who made a pipe often closes it. An output may be
+// shared by all that run in a container, and few of them read it.
 func (s *search) holders(o object, write bool, add func(*holder)) {
-	for _, first := range []bool{true, false} {
-		for _, key := range s.g.objects[o] {
-			h := s.g.procs[key]
-			if h == nil || first != h.onStdio(o) {
-				continue
+	var later []*holder
+	for _, h := range s.g.holders(o) {
+		switch {
+		case s.probe == nil && !h.uses(o, write, s.strict):
+		case h.onStdio(o):
+			if s.viewed(h, o, write) {
+				add(h)
 			}
-			for _, x := range s.view(h).holds {
-				if x.object == o && (write && x.write || !write && x.read) {
-					add(h)
-					break
-				}
-			}
+		default:
+			later = append(later, h)
 		}
 	}
+	for _, h := range later {
+		if s.viewed(h, o, write) {
+			add(h)
+		}
+	}
+}
+
+// viewed reports whether a process may write an object, or read it, as far as it is
+// looked at.
+func (s *search) viewed(h *holder, o object, write bool) bool {
+	if s.probe == nil {
+		return true // holders has looked
+	}
+	return slices.ContainsFunc(s.view(h).holds, func(x hold) bool { return x.serves(o, write) })
+}
+
+// serves reports whether the hold is of an object and for writing it, or reading.
+func (x *hold) serves(o object, write bool) bool {
+	return (write && x.write || !write && x.read) && x.object == o
+}
+
+// uses reports whether events told that a process may write an object, or read it;
+// strict leaves out what only may be.
+func (h *holder) uses(o object, write, strict bool) bool {
+	for i := range h.stdio {
+		if h.stdio[i].serves(o, write) {
+			return true
+		}
+	}
+	for i := range h.held {
+		if x := &h.held[i]; x.serves(o, write) && (!strict || !x.maybe) {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *holder) onStdio(o object) bool {
@@ -310,16 +347,15 @@ func (g *Graph) askBeyond(h *holder, boot uint64) *event.Shell {
 		x := queue[0]
 		queue = queue[1:]
 		next := func(o object, write bool) {
-			for _, key := range g.objects[o] {
-				y := g.procs[key]
-				if y == nil || visited[key] || len(visited) > maxVisited || !y.mayUse(o, write) {
+			for _, y := range g.holders(o) {
+				if visited[y.key] || len(visited) > maxVisited || !y.uses(o, write, false) {
 					continue
 				}
-				visited[key] = true
+				visited[y.key] = true
 				if y.shell {
 					answer(y)
 				}
-				if depth[key] = depth[x.key] + 1; depth[key] < maxDepth {
+				if depth[y.key] = depth[x.key] + 1; depth[y.key] < maxDepth {
 					queue = append(queue, y)
 				}
 			}
@@ -351,13 +387,6 @@ func (h *holder) each(f func(hold)) {
 	for _, x := range h.held {
 		f(x)
 	}
-}
-
-// mayUse reports whether the process may write an object, or read it.
-func (h *holder) mayUse(o object, write bool) bool {
-	ok := false
-	h.each(func(x hold) { ok = ok || x.object == o && (write && x.write || !write && x.read) })
-	return ok
 }
 
 // onTerminals calls answer for shells on a terminal that descend from a
