@@ -120,6 +120,17 @@ static __always_inline int fix_read_dentry(struct bc_dentry *o, u64 dentry)
 	return bpf_core_read(&o->name, sizeof(o->name), &d->d_name);
 }
 
+/* 5.11 (commit 3ca1032ab7ab "bpf: Implement get_current_task_btf and RET_PTR_TO_BTF_ID"):
+ * what the task leads to is read by plain loads. */
+enum bpf_func_id___bc {
+	BPF_FUNC_get_current_task_btf___bc = 158,
+};
+
+static __always_inline bool fix_has_task_btf(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id___bc, BPF_FUNC_get_current_task_btf___bc);
+}
+
 struct bc_mount {
 	u64 parent;
 	u64 mountpoint;

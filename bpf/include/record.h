@@ -232,7 +232,7 @@ struct bc_call {
 	u32 flags;
 	u32 uid, gid, euid, egid;
 	u32 op;
-	u32 pad;
+	u32 mnt_ns; /* of the thread; 0 where nobody looked */
 	u8 comm[16];
 };
 

@@ -291,6 +291,7 @@ type seen struct {
 		Argv []string `json:"argv"`
 		Exe  struct {
 			Path  string `json:"path"`
+			Host  string `json:"host_path"`
 			Memfd bool   `json:"memfd"`
 		} `json:"exe"`
 		Parent struct {

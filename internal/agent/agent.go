@@ -22,6 +22,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/config"
 	"github.com/bearcat-hids/bearcat/internal/container"
 	"github.com/bearcat-hids/bearcat/internal/fdgraph"
+	"github.com/bearcat-hids/bearcat/internal/hostpath"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/metrics"
 	table "github.com/bearcat-hids/bearcat/internal/process"
@@ -162,6 +163,7 @@ func (a *Agent) build() error {
 		a.pipe.shells = fdgraph.New(fdgraph.Options{Probe: fdgraph.Proc{}})
 	}
 	a.pipe.containers = container.New(container.Options{})
+	a.pipe.hosts = hostpath.New(hostpath.Options{Others: a.pipe.inNamespace})
 	if every := a.cfg.Canary.Interval; every > 0 && a.cfg.Scope.Kind == config.ScopeHost {
 		a.pipe.canary = newCanary(canaryTypes(a.wanted))
 	}
@@ -369,6 +371,9 @@ func (a *Agent) Close() error {
 	var errs []error
 	if a.pipe != nil && a.pipe.containers != nil {
 		a.pipe.containers.Close()
+	}
+	if a.pipe != nil && a.pipe.hosts != nil {
+		errs = append(errs, a.pipe.hosts.Close())
 	}
 	for _, s := range slices.Backward(a.running()) {
 		errs = append(errs, s.Close())

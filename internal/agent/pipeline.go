@@ -10,6 +10,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/container"
 	"github.com/bearcat-hids/bearcat/internal/event"
 	"github.com/bearcat-hids/bearcat/internal/fdgraph"
+	"github.com/bearcat-hids/bearcat/internal/hostpath"
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	table "github.com/bearcat-hids/bearcat/internal/process"
 	"github.com/bearcat-hids/bearcat/internal/respond"
@@ -36,6 +37,7 @@ type pipeline struct {
 	alerts     *alerts.Log
 	respond    *respond.Responder // nil for none
 	live       *live              // nil for none
+	hosts      *hostpath.Resolver // of files in other mount namespaces; nil for none
 	own        uint32             // the agent's pid
 	// last is when each stream was heard of last, in ns since 1970.
 	last [streamsMax]atomic.Int64
@@ -163,6 +165,7 @@ func (p *pipeline) Record(_ event.Class, raw []byte) {
 			return
 		}
 		p.names.apply(&p.ev)
+		p.locate()
 		if p.shells != nil {
 			p.shells.Apply(&p.ev)
 		}
@@ -170,7 +173,7 @@ func (p *pipeline) Record(_ event.Class, raw []byte) {
 		p.live.note(&p.ev)
 		p.emit()
 		if g := p.table.Gained(); g != nil {
-			p.ev = event.Event{Type: event.Creds, Boot: p.ev.Boot, Time: p.ev.Time, CPU: p.ev.CPU, Seq: p.ev.Seq, Tid: p.ev.Tid, Proc: p.ev.Proc, CredsInfo: g}
+			p.ev = event.Event{Type: event.Creds, Boot: p.ev.Boot, Time: p.ev.Time, CPU: p.ev.CPU, Seq: p.ev.Seq, Tid: p.ev.Tid, Proc: p.ev.Proc, CredsInfo: g, Hosts: p.ev.Hosts}
 			p.emit()
 		}
 	}
@@ -197,6 +200,28 @@ func (p *pipeline) Flush(int) {
 		// nothing but inventories: they get a twentieth of the time.
 		p.nextResync = time.Now().Add(max(time.Second, 20*time.Since(begun)))
 	}
+}
+
+// locate lets whoever reads the event ask where the host has its files.
+func (p *pipeline) locate() {
+	if p.hosts == nil {
+		return
+	}
+	p.ev.Hosts = p.hosts
+	if t := p.ev.Type; t == event.Mount || t == event.Umount {
+		ns := p.ev.MntNS
+		if ns == 0 && p.ev.Proc != nil && p.ev.Proc.NS != nil {
+			ns = p.ev.Proc.NS.Mnt
+		}
+		p.hosts.Changed(ns)
+	}
+}
+
+// inNamespace names living processes of a mount namespace.
+func (p *pipeline) inNamespace(ns uint32, yield func(pid uint32) bool) {
+	p.table.Range(func(proc *event.Process) bool {
+		return !proc.Alive() || proc.NS == nil || proc.NS.Mnt != ns || yield(proc.Pid)
+	})
 }
 
 // describe gives the container of the event's process what its runtime says of

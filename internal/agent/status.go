@@ -66,6 +66,12 @@ func (a *Agent) Status() status.Status {
 			Asked: x.Asked, Found: x.Found, Refuted: x.Refuted, Unasked: x.Unasked,
 		}
 	}
+	if x := a.pipe.hosts.Stats(); x.Asked > 0 {
+		s.HostPaths = &status.HostPaths{
+			Asked: x.Asked, Found: x.Found, Hidden: x.Hidden, Nameless: x.Nameless, Unsure: x.Unsure, Unmatched: x.Unmatched,
+			NoMounts: x.NoMounts, Namespaces: uint64(x.Namespaces), Reads: x.Reads, Evicted: x.Evicted,
+		}
+	}
 	if n := a.pipe.counted(); n != nil {
 		s.Counts = &status.Counts{Groups: uint64(n.Groups), Bytes: uint64(n.Bytes), Evicted: n.Evicted, Late: n.Late}
 	}

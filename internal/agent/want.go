@@ -21,6 +21,12 @@ func (a *Agent) want(set *rule.Set) call.Want {
 // followsShells reports whether a rule asks what shells lead to.
 func followsShells(set *rule.Set) bool { return set.Uses("bc.shell.") }
 
+// asksHost reports whether a rule asks where the host has files of other mount
+// namespaces, which changes with their mounts.
+func asksHost(set *rule.Set) bool {
+	return set.Uses("bc.path.host") || set.Uses("bc.fd.host") || set.Uses("bc.proc.hostpath")
+}
+
 // onlyShells reports whether events of a type are of interest only where they
 // tell what a shell leads to.
 func (a *Agent) onlyShells(set *rule.Set, t event.Type) bool {
@@ -39,6 +45,9 @@ func (a *Agent) wantTypes(set *rule.Set) event.TypeSet {
 	}
 	if followsShells(set) {
 		want.Add(fdgraph.Types())
+	}
+	if asksHost(set) {
+		want.Add(event.TypesOf(event.Mount, event.Umount))
 	}
 	for t := event.TypeNone + 1; t < event.NumTypes; t++ {
 		if a.written(t) {

@@ -218,6 +218,12 @@ type Event struct {
 	Proc *Process
 	// Tid is the thread that caused the event, in the initial pid namespace.
 	Tid uint32
+	// MntNS is the mount namespace of the thread that made a call; 0 where the
+	// record does not say so, and it is the process's.
+	MntNS uint32
+	// Hosts finds where the host has the files of other mount namespaces; nil
+	// where nobody does. See PathOnHost.
+	Hosts HostPaths
 
 	// ExecInfo is set for Exec.
 	ExecInfo *ExecInfo

@@ -192,7 +192,7 @@ func buildTable() *fieldTable {
 	for _, group := range [][]Field{
 		processFields(), lineageFields(), sessionFields(), userFields(), eventFields(), resultFields(),
 		ownProcessFields(), ownStdioFields(), ownEventFields(), credsFields(), firewallFields(), findingFields(), containerFields(),
-		containerMetaFields(), guarded(fdFields()), guarded(socketFields()), guarded(pathFields()), guarded(ownCallFields()), guarded(shellFields()), guarded(namedFields()),
+		containerMetaFields(), guarded(fdFields()), guarded(socketFields()), guarded(pathFields()), guarded(ownCallFields()), guarded(shellFields()), guarded(namedFields()), guarded(hostFields()),
 		sshFields(), ioFields(), namespaceFields(), credFields(), neverFields(), waitingFields(),
 	} {
 		for i := range group {

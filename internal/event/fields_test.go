@@ -9,7 +9,7 @@ import (
 // fullEvents returns events in which every live field has a value somewhere.
 func fullEvents() []*Event {
 	img := (&Image{
-		Exe:      File{Path: "/usr/bin/python3", Inode: 7, Nlink: 1, Mode: 0o100755, Dev: 8 << 32, Ctime: 1e18, Mtime: 1e18, Overlay: true, Upper: true},
+		Exe:      File{Path: "/usr/bin/python3", HostPath: "/srv/usr/bin/python3", Inode: 7, Nlink: 1, Mode: 0o100755, Dev: 8 << 32, Ctime: 1e18, Mtime: 1e18, Overlay: true, Upper: true},
 		Filename: "./x.py", Interp: "/usr/bin/env python3", Script: "/home/x/x.py", Argv: []string{"python3", "x.py", "-v"}, Argc: 3,
 		Env: []string{"HOME=/root", "TERM=", "SSH_CONNECTION=192.0.2.7 55123 10.0.0.5 22"}, Cwd: "/home/x",
 	}).Seal()
@@ -59,7 +59,7 @@ func fullEvents() []*Event {
 
 // fullCall is a call of which everything is known that its type can have.
 func fullCall(s *CallSpec, target *Process, ret int64) *Call {
-	file := File{Path: "/etc/shadow", RootPath: "/shadow", Dev: 8<<32 | 1, Inode: 12, Mode: 0o100600, UID: 5, Overlay: true, Upper: true}
+	file := File{Path: "/etc/shadow", RootPath: "/shadow", HostPath: "/srv/etc/shadow", Dev: 8<<32 | 1, Inode: 12, Mode: 0o100600, UID: 5, Overlay: true, Upper: true}
 	c := &Call{Spec: s, Ret: ret, Args: [6]uint64{1, 2, 3, 4, 5, 6}, Via: "io_uring", Text: "name"}
 	if fdTypes.Has(s.Type) {
 		c.FD = &FD{Num: 7, Kind: StdioFile, File: file}

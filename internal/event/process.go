@@ -133,6 +133,9 @@ type File struct {
 	// RootPath is the same file as seen from the process's own root, where
 	// that differs (chroot); empty where it is equal to Path.
 	RootPath string
+	// HostPath is the same file as the host sees it, of a process in another mount
+	// namespace: where an event was read that told so. Event.PathOnHost finds it.
+	HostPath string
 	// Unreachable is true where the file cannot be reached from the
 	// process's root (opened before a chroot).
 	Unreachable bool

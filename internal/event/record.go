@@ -43,6 +43,8 @@ type TaskRecord struct {
 	CgroupPath string
 	NS         Namespaces
 	Node       string
+	// MntNS is set for calls: the mount namespace of the thread, or 0.
+	MntNS uint32
 
 	// Exit is set for Exit.
 	Exit ExitInfo

@@ -93,6 +93,8 @@ func (d *decoder) fileMember(name string, f *event.File) (err error) {
 	switch name {
 	case "path":
 		f.Path, err = d.str()
+	case "host_path":
+		f.HostPath, err = d.str()
 	case "root_path":
 		f.RootPath, err = d.str()
 	case "unreachable":

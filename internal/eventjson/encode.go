@@ -261,7 +261,7 @@ func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 		w.close()
 	}
 	if c := ev.Call; c != nil {
-		e.call(w, c)
+		e.call(w, ev)
 	}
 	if s := ev.Shell; s != nil {
 		putShell(w, s)
@@ -272,7 +272,7 @@ func (e *Encoder) event(w *writer, ev *event.Event, alert bool) {
 			e.short(w, p)
 		} else {
 			w.open("process")
-			e.process(w, p)
+			e.process(w, p, ev.ExeOnHost())
 			w.close()
 			switch {
 			case p.Parent == nil:

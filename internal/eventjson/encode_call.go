@@ -7,7 +7,8 @@ import (
 )
 
 // call writes a call. Its arguments stand twice: by name, in words, and raw.
-func (e *Encoder) call(w *writer, c *event.Call) {
+func (e *Encoder) call(w *writer, ev *event.Event) {
+	c := ev.Call
 	m := e.callMemo(c.Spec)
 	w.sep()
 	w.b = strconv.AppendInt(append(w.b, m.head...), c.Ret, 10)
@@ -18,10 +19,10 @@ func (e *Encoder) call(w *writer, c *event.Call) {
 	w.addFlag("compat", c.Compat)
 	m.putArgs(w, c)
 	putRaw(w, &c.Args)
-	e.fileRef(w, "path", c.Path)
-	e.fileRef(w, "path2", c.Path2)
-	e.fd(w, "fd", c.FD)
-	e.fd(w, "fd2", c.FD2)
+	e.fileRef(w, "path", c.Path, ev)
+	e.fileRef(w, "path2", c.Path2, ev)
+	e.fd(w, "fd", c.FD, ev)
+	e.fd(w, "fd2", c.FD2, ev)
 	if a := c.Addr; a != nil {
 		putSocket(w, "addr", a)
 	}
@@ -96,7 +97,7 @@ func putArg(w *writer, c *event.Call, i int, a *event.CallArg) {
 	}
 }
 
-func (e *Encoder) fileRef(w *writer, name string, f *event.FileRef) {
+func (e *Encoder) fileRef(w *writer, name string, f *event.FileRef, ev *event.Event) {
 	if f == nil {
 		return
 	}
@@ -105,12 +106,18 @@ func (e *Encoder) fileRef(w *writer, name string, f *event.FileRef) {
 	w.addFlag("raw_cut", f.RawCut)
 	w.addFlag("resolved", f.Resolved)
 	w.addFlag("created", f.Created)
-	e.file(w, &f.File)
+	e.file(w, &f.File, ev.PathOnHost(f))
 	w.close()
 }
 
-// file writes what is known of a file among an object's members.
-func (e *Encoder) file(w *writer, f *event.File) {
+// file writes what is known of a file, which the host may have under another name, among an
+// object's members.
+func (e *Encoder) file(w *writer, f *event.File, host string) {
+	if host != f.HostPath {
+		there := *f
+		there.HostPath = host
+		f = &there
+	}
 	if f.Inode == 0 {
 		putFileOf(w, f)
 		return
@@ -133,6 +140,7 @@ func (e *Encoder) file(w *writer, f *event.File) {
 func putFileOf(w *writer, f *event.File) {
 	w.addStr("path", f.Path)
 	w.addStr("root_path", f.RootPath)
+	w.addStr("host_path", f.HostPath)
 	w.addFlag("unreachable", f.Unreachable)
 	w.addFlag("path_cut", f.PathCut)
 	if f.Inode != 0 || f.Dev != 0 || f.Nlink|f.Mode|f.UID|f.GID != 0 {
@@ -152,14 +160,14 @@ func putFileOf(w *writer, f *event.File) {
 	w.addFlag("upper", f.Upper)
 }
 
-func (e *Encoder) fd(w *writer, name string, f *event.FD) {
+func (e *Encoder) fd(w *writer, name string, f *event.FD, ev *event.Event) {
 	if f == nil {
 		return
 	}
 	w.open(name)
 	w.putInt("num", int64(f.Num))
 	w.putStr("kind", f.Kind.String())
-	e.file(w, &f.File)
+	e.file(w, &f.File, ev.FDOnHost(f))
 	if f.Sock != nil {
 		putSocket(w, "socket", f.Sock)
 	}

@@ -7,8 +7,9 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/event"
 )
 
-// process writes all that is known of a process.
-func (e *Encoder) process(w *writer, p *event.Process) {
+// process writes all that is known of a process, whose program the host may have under
+// another name.
+func (e *Encoder) process(w *writer, p *event.Process, host string) {
 	putKey(w, p.Key, e.keyPrefix)
 	putIDs(w, p)
 	parentOf(p).put(w)
@@ -18,7 +19,7 @@ func (e *Encoder) process(w *writer, p *event.Process) {
 	w.addStr("login_user", p.LoginUser)
 	w.putStr("comm", p.Comm)
 	if p.Image != nil {
-		e.image(w, p.Image)
+		e.image(w, p.Image, host)
 	}
 	if p.Tty.Dev != 0 || p.Tty.Name != "" {
 		w.open("tty")
@@ -205,8 +206,10 @@ func putCred(w *writer, c *event.Cred) {
 	w.addFlag("no_new_privs", c.NoNewPrivs)
 }
 
-func (e *Encoder) image(w *writer, i *event.Image) {
-	e.exe.put(w, i.Exe, putFile)
+func (e *Encoder) image(w *writer, i *event.Image, host string) {
+	exe := i.Exe
+	exe.HostPath = host
+	e.exe.put(w, exe, putFile)
 	w.addStr("filename", i.Filename)
 	w.addStr("script", i.Script)
 	w.addStr("interp", i.Interp)
@@ -244,6 +247,7 @@ func putFile(w *writer, f event.File) {
 	w.open("exe")
 	w.putStr("path", f.Path)
 	w.addStr("root_path", f.RootPath)
+	w.addStr("host_path", f.HostPath)
 	w.addFlag("unreachable", f.Unreachable)
 	w.addFlag("path_cut", f.PathCut)
 	w.putDev("dev", uint32(f.Dev>>32), uint32(f.Dev))

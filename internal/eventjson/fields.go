@@ -208,6 +208,7 @@ func imageFields(at string) []Field {
 		{"exe", "object", "events", true, "The file that runs; for a script, the interpreter. Absent for kernel threads."},
 		{"exe.path", "text", "events", false, "Its absolute path in the process's mount namespace, symbolic links resolved; memfd:NAME for a memfd."},
 		{"exe.root_path", "text", "events", true, "Its path as seen from the process's root, where that differs."},
+		{"exe.host_path", "text", "events", true, "Its path in the host's mount namespace, where the process is in another one and the host sees the file."},
 		{"exe.unreachable", "flag", "events", true, "It cannot be reached from the process's root."},
 		{"exe.path_cut", "flag", "events", true, "The path was too long: its leading components are missing."},
 		{"exe.dev", "device", "events", false, "Its device."},

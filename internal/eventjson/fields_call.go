@@ -45,6 +45,7 @@ func fileFields() []Field {
 	return []Field{
 		{"path", "text", "calls", true, "Its absolute path in the process's mount namespace; memfd:NAME for a memfd."},
 		{"root_path", "text", "calls", true, "Its path as seen from the process's root, where that differs."},
+		{"host_path", "text", "calls", true, "Its path in the host's mount namespace, where the process is in another one and the host sees the file."},
 		{"unreachable", "flag", "calls", true, "It cannot be reached from the process's root."},
 		{"path_cut", "flag", "calls", true, "The path was too long: its leading components are missing."},
 		{"dev", "device", "calls", true, "Its device."},

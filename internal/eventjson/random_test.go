@@ -58,7 +58,7 @@ func (g gen) process(depth int) *event.Process {
 
 func (g gen) image() *event.Image {
 	i := &event.Image{
-		Exe: event.File{Path: g.str(), RootPath: g.str(), Dev: g.u64(), Inode: g.u64(), Mode: g.u32(),
+		Exe: event.File{Path: g.str(), RootPath: g.str(), HostPath: g.str(), Dev: g.u64(), Inode: g.u64(), Mode: g.u32(),
 			Mtime: rapid.Int64().Draw(g.T, "mtime"), Deleted: g.flag(), Upper: g.flag()},
 		Filename: g.str(), Script: g.str(), Interp: g.str(), Argv: g.list(), Argc: rapid.IntRange(0, 1<<31-1).Draw(g.T, "argc"),
 		ArgvCut: g.flag(), Env: g.list(), EnvCut: g.flag(), Cwd: g.str(), SetUID: g.flag(), SecureExec: g.flag(),
@@ -102,7 +102,7 @@ func (g gen) event() *event.Event {
 }
 
 func (g gen) file() event.File {
-	f := event.File{Path: g.str(), RootPath: g.str(), PathCut: g.flag(), Memfd: g.flag()}
+	f := event.File{Path: g.str(), RootPath: g.str(), HostPath: g.str(), PathCut: g.flag(), Memfd: g.flag()}
 	if g.flag() {
 		f.Dev, f.Inode, f.Mode, f.UID, f.Nlink = g.u64(), g.u64(), g.u32(), g.u32(), g.u32()
 	}

@@ -39,7 +39,7 @@ func sampleExec() *event.Event {
 	p.NS = &event.Namespaces{Pid: 4026531836, Mnt: 4026531841, Net: 4026531840, Uts: 4026531838, User: 4026531837, Cgroup: 4026531835, IPC: 4026531839}
 	p.Time, p.ExecBoot = sampleTime.Add(-time.Millisecond), 88_130_000_000
 	i := p.Image
-	i.Exe = event.File{Path: "/usr/bin/bash", RootPath: "/bin/bash", Dev: 8<<32 | 1, Inode: 262_401, Nlink: 1, Mode: 0o100755,
+	i.Exe = event.File{Path: "/usr/bin/bash", RootPath: "/bin/bash", HostPath: "/srv/c/bin/bash", Dev: 8<<32 | 1, Inode: 262_401, Nlink: 1, Mode: 0o100755,
 		Mtime: 1_700_000_000_123_456_789, Ctime: 1_700_000_100_000_000_001, Overlay: true, Upper: true,
 		Unreachable: true, PathCut: true, Memfd: true, Deleted: true}
 	i.Filename, i.Interp, i.Script, i.Cwd = "./deploy.sh", "/bin/bash", "/srv/app/deploy.sh", "/srv/app"

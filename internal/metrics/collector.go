@@ -137,6 +137,13 @@ func pipelineMetrics() []metric {
 			}
 		}
 	}
+	hosts := func(value func(x *status.HostPaths) uint64) reader {
+		return func(s *status.Status, put func(float64, ...string)) {
+			if s.HostPaths != nil {
+				put(float64(value(s.HostPaths)))
+			}
+		}
+	}
 	counts := func(value func(x *status.Counts) uint64) reader {
 		return func(s *status.Status, put func(float64, ...string)) {
 			if s.Counts != nil {
@@ -160,6 +167,11 @@ func pipelineMetrics() []metric {
 		counter("shells_found_total", "Chains from a shell to a socket.", nil, shells(func(x *status.Shells) uint64 { return x.Found })),
 		counter("shells_refuted_total", "Likely chains that the kernel's descriptors denied.", nil, shells(func(x *status.Shells) uint64 { return x.Refuted })),
 		counter("shells_unasked_total", "Likely chains for which the descriptors were not looked at.", nil, shells(func(x *status.Shells) uint64 { return x.Unasked })),
+		counter("host_paths_asked_total", "Files of other mount namespaces whose path on the host was asked for.", nil, hosts(func(x *status.HostPaths) uint64 { return x.Asked })),
+		counter("host_paths_found_total", "Those of them that the host has.", nil, hosts(func(x *status.HostPaths) uint64 { return x.Found })),
+		gauge("host_paths_namespaces", "Mount namespaces that are remembered for that.", nil, hosts(func(x *status.HostPaths) uint64 { return x.Namespaces })),
+		counter("host_paths_reads_total", "Lists of mounts that were read for that.", nil, hosts(func(x *status.HostPaths) uint64 { return x.Reads })),
+		counter("host_paths_evicted_total", "Mount namespaces that were forgotten for lack of room.", nil, hosts(func(x *status.HostPaths) uint64 { return x.Evicted })),
 		gauge("counts_groups", "Groups that rules count matches of others in.", nil, counts(func(x *status.Counts) uint64 { return x.Groups })),
 		counter("counts_evicted_total", "Groups and matches of these that were forgotten for lack of room.", nil, counts(func(x *status.Counts) uint64 { return x.Evicted })),
 		counter("counts_late_total", "Matches that came too late to be counted.", nil, counts(func(x *status.Counts) uint64 { return x.Late })),

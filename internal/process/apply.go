@@ -49,7 +49,7 @@ func (t *Table) Apply(rec *event.TaskRecord, ev *event.Event) bool {
 
 // event makes an event with what all records have.
 func (t *Table) event(rec *event.TaskRecord, num uint64) event.Event {
-	return event.Event{Type: rec.Type, Time: t.wall(rec.Boot), Boot: rec.Boot, Num: num, CPU: rec.CPU, Seq: rec.Seq, Tid: rec.Tid}
+	return event.Event{Type: rec.Type, Time: t.wall(rec.Boot), Boot: rec.Boot, Num: num, CPU: rec.CPU, Seq: rec.Seq, Tid: rec.Tid, MntNS: rec.MntNS}
 }
 
 func (t *Table) applyFork(rec *event.TaskRecord, ev *event.Event) {

@@ -28,6 +28,7 @@ func (t *Table) applyCall(rec *event.TaskRecord, ev *event.Event) bool {
 		e.lastBoot = rec.Boot
 		t.watchRoot(e, &rec.Cred, false, rec.Type)
 		t.updateCred(e, rec)
+		t.updateMounts(e, rec)
 	}
 	t.target(e, c)
 	*ev = t.event(rec, ev.Num)
@@ -56,6 +57,18 @@ func (t *Table) updateCred(e *entry, rec *event.TaskRecord) {
 	if users {
 		t.nameUsers(e)
 	}
+}
+
+// updateMounts takes over that a process has gone to another mount namespace. A thread
+// that has is alone there.
+func (t *Table) updateMounts(e *entry, rec *event.TaskRecord) {
+	if e.NS == nil || rec.MntNS == 0 || rec.MntNS == e.NS.Mnt || rec.Tid != rec.Key.Pid {
+		return
+	}
+	ns := *e.NS
+	ns.Mnt = rec.MntNS
+	e.NS = t.namespaces(ns, e.NS)
+	t.nameUsers(e)
 }
 
 // nameUsers looks up the names of a process's ids.

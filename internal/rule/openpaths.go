@@ -80,7 +80,7 @@ func pathsOf(n *node, k openKind, seen map[*node]*event.PathFilter) *event.PathF
 
 // weight says how much a filter is likely to let pass.
 func weight(f *event.PathFilter) int {
-	w := len(f.Names) + 8*len(f.Exts) + 64*len(f.Tops)
+	w := len(f.Names) + 8*len(f.Exts) + 8*len(f.Tails) + 16*len(f.Dirs) + 64*len(f.Tops)
 	if f.DotDot {
 		w += 4
 	}
@@ -90,7 +90,7 @@ func weight(f *event.PathFilter) int {
 // checkPaths returns the filter of a check; nil where it says nothing of paths.
 func checkPaths(c *ast.Check) *event.PathFilter {
 	ref := c.Left.Ref
-	if ref == nil || c.Right != nil || c.Left.Func != ast.NoFunc || c.Left.List || c.Quant != ast.NoQuant || len(c.Values) == 0 {
+	if ref == nil || c.Right != nil || c.Left.Func != ast.NoFunc || c.Left.List || len(c.Values) == 0 {
 		return nil
 	}
 	add := pathTest(ref.Name(), c.Op)
@@ -111,7 +111,7 @@ func checkPaths(c *ast.Check) *event.PathFilter {
 func pathTest(field string, op ast.Op) func(f *event.PathFilter, value string) bool {
 	equal := op == ast.OpEq || op == ast.OpIn
 	switch field {
-	case "fd.name", "bc.file.target":
+	case "fd.name", "bc.file.target", "bc.path.name", "evt.abspath", "fs.path.name":
 		switch {
 		case equal:
 			return func(f *event.PathFilter, v string) bool { return addEnd(f, v) }
@@ -128,6 +128,8 @@ func pathTest(field string, op ast.Op) func(f *event.PathFilter, value string) b
 			return func(f *event.PathFilter, v string) bool { return addPrefix(f, literal(v)) }
 		case op == ast.OpEndsWith:
 			return addEnd
+		case op == ast.OpContains:
+			return addWithin
 		}
 	case "fd.directory":
 		switch {
@@ -141,7 +143,7 @@ func pathTest(field string, op ast.Op) func(f *event.PathFilter, value string) b
 		case equal:
 			return func(f *event.PathFilter, v string) bool { f.Name(v); return true }
 		case op == ast.OpEndsWith:
-			return addExt
+			return addLast
 		}
 	case "fd.nameraw":
 		if op == ast.OpContains {
@@ -167,12 +169,40 @@ func literal(pattern string) string {
 func addEnd(f *event.PathFilter, v string) bool {
 	slash := strings.LastIndexByte(v, '/')
 	if slash < 0 {
-		return addExt(f, v)
+		return addLast(f, v)
 	}
 	if slash == len(v)-1 {
 		return false // the path "/", or none
 	}
 	f.Name(v[slash+1:])
+	return true
+}
+
+// addLast lets pass last components that end in v.
+func addLast(f *event.PathFilter, v string) bool {
+	if addExt(f, v) {
+		return true
+	}
+	if len(v) < event.FilterTail || strings.Contains(v, "/") {
+		return false
+	}
+	f.Tail(v)
+	return true
+}
+
+// addWithin lets pass what has v in it, by a directory that v names in full.
+func addWithin(f *event.PathFilter, v string) bool {
+	dir := ""
+	parts := strings.Split(v, "/")
+	for i := 1; i < len(parts)-1; i++ {
+		if len(parts[i]) > len(dir) {
+			dir = parts[i]
+		}
+	}
+	if dir == "" {
+		return false
+	}
+	f.Dir(dir)
 	return true
 }
 

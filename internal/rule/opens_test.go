@@ -108,7 +108,19 @@ func TestOpenPaths(t *testing.T) {
 		"fd.name contains .ssh":                     nil,
 		"fd.name endswith .php":                     names(".php"),
 		"fd.name endswith /authorized_keys":         names("authorized_keys"),
-		"fd.name endswith _history":                 nil,
+		"fd.name endswith _history":                 {Tails: map[string]bool{"tory": true}},
+		"fd.name endswith ory":                      nil,
+		"fd.filename endswith release_agent":        {Tails: map[string]bool{"gent": true}},
+		"fd.name contains /.config/autostart/":      {Dirs: map[string]bool{"autostart": true}},
+		"fd.name contains /.config/a":               {Dirs: map[string]bool{".config": true}},
+		"fd.name contains /.ssh":                    nil,
+		"fd.name contains //":                       nil,
+		"bc.path.name = /etc/shadow":                names("shadow"),
+		"evt.abspath = /etc/shadow":                 names("shadow"),
+		"evt.abspath.dst = /etc/shadow":             nil,
+		"bc.path.name startswith anyof (/a/, /b/c)": names("/a", "/b"),
+		"bc.path.name startswith anyof (/a/, b)":    nil,
+		"bc.path.name endswith allof (.php, /a.b)":  func() *event.PathFilter { f := names(".php"); f.Name("a.b"); return f }(),
 		"fd.filename in (.bashrc, .profile)":        func() *event.PathFilter { f := names(); f.Name(".bashrc"); f.Name(".profile"); return f }(),
 		"fd.directory in (/root, /etc/sudoers.d)":   names("/root", "/etc/sudoers.d"),
 		"fd.directory = /":                          nil,
@@ -146,6 +158,8 @@ func TestOpenPathsHideNothing(t *testing.T) {
 				"fd.name = " + p, "fd.name != " + p, "fd.name in (" + p + ", /etc/x)", "fd.name startswith " + p[:cutAt], "fd.name endswith " + p[cutAt-1:],
 				"fd.name contains " + p[cutAt-1:], "fd.name pmatch (" + p + ")", "fd.name pmatch (" + p[:cutAt] + "*)", "fd.name glob '" + p[:cutAt] + "*'", "fd.directory = " + p,
 				"fd.directory startswith " + p[:cutAt], "fd.filename = " + p[strings.LastIndexByte(p, '/')+1:], "fd.filename endswith " + p[strings.LastIndexByte(p, '.')+1:],
+				"bc.path.name = " + p, "bc.path.name startswith anyof (" + p[:cutAt] + ", /a/)", "bc.path.name endswith anyof (" + p[cutAt-1:] + ", hadow)", "fd.filename endswith " + p[len(p)-1-min(len(p)-2, 4):],
+				"fd.name startswith allof (" + p[:cutAt] + ", /e)", "fs.path.name contains " + p[cutAt-1:], "bc.path.name contains anyof (" + p + "/, /a/)", "evt.abspath = " + p, "bc.file.target endswith " + p[cutAt-1:],
 				"fd.nameraw contains ../", "basename(fd.name) = a", "fd.name in (\"" + p + "\")",
 			}).Draw(t, "atom"))
 		}
@@ -158,10 +172,16 @@ func TestOpenPathsHideNothing(t *testing.T) {
 		ret := rapid.SampledFrom([]int64{3, -2}).Draw(t, "ret")
 		ev := &event.Event{Type: event.Open, Num: 1, Proc: execEvent().Proc, Call: &event.Call{Spec: event.CallNamed("openat"), Ret: ret,
 			Path: &event.FileRef{Raw: raw, File: event.File{Path: name}}}}
+		write := rapid.Bool().Draw(t, "write")
+		if write {
+			ev.Call.Args[2] = 1
+		}
 		f := set.OpenPaths().Failed
 		if ret >= 0 {
 			ev.Call.FD = &event.FD{Num: int32(ret), Kind: event.StdioFile, File: ev.Call.Path.File}
-			f = set.OpenPaths().Read
+			if f = set.OpenPaths().Read; write {
+				f = set.OpenPaths().Write
+			}
 		}
 		if len(matches(set, ev)) > 0 && f != nil && !f.Pass(raw, name) {
 			t.Fatalf("%s matches %s as %s, result %d, and asks for %+v", cond, name, raw, ret, f)

@@ -24,6 +24,8 @@ type Status struct {
 	Table         Table   `json:"table"`
 	// Shells is nil where no rule asks what shells lead to.
 	Shells *Shells `json:"shells,omitempty"`
+	// HostPaths is nil where nobody asked for the host's path of a file.
+	HostPaths *HostPaths `json:"host_paths,omitempty"`
 	// Counts is nil where no rule counts matches of others.
 	Counts *Counts `json:"counts,omitempty"`
 	// Firewall is nil where none is loaded on the host.
@@ -130,6 +132,28 @@ type Table struct {
 	Evicted uint64 `json:"evicted"`
 	Unknown uint64 `json:"unknown"`
 	Resyncs uint64 `json:"resyncs"`
+}
+
+// HostPaths is the account of what finds the host's paths of files in other mount
+// namespaces.
+type HostPaths struct {
+	// Asked counts files of other namespaces, Found those that the host has.
+	Asked uint64 `json:"asked"`
+	Found uint64 `json:"found"`
+	// The others have no path there: Hidden since the host has not mounted what they
+	// are in, Nameless since they have no name, Unsure since a symbolic link may be in
+	// the way, Unmatched since the mounts as they were read do not have them, NoMounts
+	// since these could not be read.
+	Hidden    uint64 `json:"hidden"`
+	Nameless  uint64 `json:"nameless"`
+	Unsure    uint64 `json:"unsure"`
+	Unmatched uint64 `json:"unmatched"`
+	NoMounts  uint64 `json:"no_mounts"`
+	// Namespaces are remembered, Reads counts lists of mounts that were read, Evicted
+	// namespaces that were forgotten for lack of room.
+	Namespaces uint64 `json:"namespaces"`
+	Reads      uint64 `json:"reads"`
+	Evicted    uint64 `json:"evicted"`
 }
 
 // Shells is the account of what follows where shells' input and output lead.

@@ -85,13 +85,23 @@ func WriteStatus(w io.Writer, s Status) error {
 		sinks = append(sinks, []string{k.Name, num(k.In), num(k.Out), num(k.Waiting), num(k.Dropped), num(k.DroppedAlerts),
 			bytesText(k.Bytes), num(k.Errors), k.LastError})
 	}
-	for _, rows := range [][][]string{hooks, rings, stages, table, shells, counts, fw, rules, topRules(r.ByRule), sinks} {
+	for _, rows := range [][][]string{hooks, rings, stages, table, shells, hostPaths(s.HostPaths), counts, fw, rules, topRules(r.ByRule), sinks} {
 		if err := writeTable(&b, rows); err != nil {
 			return err
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func hostPaths(x *HostPaths) [][]string {
+	if x == nil {
+		return nil
+	}
+	return [][]string{
+		{"HOST PATHS", "FOUND", "HIDDEN", "NAMELESS", "UNSURE", "UNMATCHED", "NO MOUNTS", "NAMESPACES", "READS", "EVICTED"},
+		{num(x.Asked), num(x.Found), num(x.Hidden), num(x.Nameless), num(x.Unsure), num(x.Unmatched), num(x.NoMounts), num(x.Namespaces), num(x.Reads), num(x.Evicted)},
+	}
 }
 
 // ago is how long a time lies back.

@@ -773,7 +773,7 @@ static __always_inline int bc_call_over(struct pt_regs *regs, long ret)
 		u32 kind = bc_open_kind(r, bc_open_flags(d, r, false));
 
 		if (set->paths & kind && !bc_open_path(slot, nr, kind) &&
-		    !(set->open & BC_OPEN_RELAY && ret >= 0 && bc_is_relay(ret))) {
+		    !(set->open & BC_OPEN_RELAY && ret >= 0 && bc_file_is_relay(s->w.file))) {
 			c->filtered++;
 			return 0;
 		}

@@ -83,6 +83,15 @@ struct {
 	__type(value, struct bc_desc);
 } calls SEC(".maps");
 
+/* Which lengths the components have that a kind of opens is wanted by: bit 31 for all
+ * that are longer. Most components are told apart by it, without their names. */
+struct bc_open_lens {
+	u32 name;
+	u32 dir;
+	u32 first;
+	u32 second; /* bit 0: any, or none */
+};
+
 /* What user space may change while the program runs. */
 struct bc_settings {
 	u32 own;  /* the agent's own process, whose bulk calls are left out; 0 for none */
@@ -98,6 +107,9 @@ struct bc_settings {
 	u32 exts;
 	u32 tops;
 	u32 dotdot;
+	u32 tails;
+	u32 dirs;
+	struct bc_open_lens lens[8]; /* by kind */
 	u32 dup_stdio; /* of dups only those onto descriptors 0 to 2 are reported */
 	u32 accept_relay; /* of accepts only those of processes whose input is a pipe */
 	u32 connects;      /* connects are wanted by their address, see connect.h: which set
@@ -177,8 +189,21 @@ static __always_inline void bc_call_fill(struct bc_scratch *s, struct bc_call *r
 	r->euid = BPF_CORE_READ(c, euid.val);
 	r->egid = BPF_CORE_READ(c, egid.val);
 	r->op = BC_OP_CALL;
-	r->pad = 0;
+	r->mnt_ns = 0;
 	bpf_probe_read_kernel(r->comm, sizeof(r->comm), &leader->comm);
+}
+
+/* The mount namespace of the thread; 0 where it has left it, at its end. On the way lies
+ * what scratch has room for: the stack of who calls this has none. */
+static __always_inline void bc_put_mount_ns(struct bc_scratch *s, struct bc_call *r)
+{
+	u64 at = s->w.task;
+
+	bpf_core_read(&s->w.kn, 8, &((struct task_struct *)at)->nsproxy);
+	at = s->w.kn;
+	bpf_core_read(&s->w.kn, 8, &((struct nsproxy *)at)->mnt_ns);
+	at = s->w.kn;
+	bpf_core_read(&r->mnt_ns, sizeof(r->mnt_ns), &((struct mnt_namespace *)at)->ns.inum);
 }
 
 /* Numbers the record in scratch and sends it. */
@@ -190,6 +215,7 @@ static __always_inline void bc_call_send(struct bc_scratch *s, u32 stream)
 
 	if (!c)
 		return;
+	bc_put_mount_ns(s, r);
 	bc_header(&r->hdr, c, BC_CALL, stream, s->w.tid);
 	bc_opaque(len);
 	if (len > BC_BUF)
@@ -213,10 +239,9 @@ static __always_inline u32 bc_open_kind(struct bc_call *r, u64 flags)
 
 #define PTMX (5 << 20 | 2) /* its device */
 
-/* Whether the descriptor is of a FIFO or of /dev/ptmx. */
-static __always_inline bool bc_is_relay(s32 fd)
+/* Whether a file is a FIFO or /dev/ptmx. */
+static __always_inline bool bc_file_is_relay(u64 f)
 {
-	u64 f = bc_file_at(bpf_get_current_task(), fd);
 	struct inode *i;
 	u32 type;
 
@@ -225,6 +250,11 @@ static __always_inline bool bc_is_relay(s32 fd)
 	i = BPF_CORE_READ((struct file *)f, f_inode);
 	type = BPF_CORE_READ(i, i_mode) & S_IFMT;
 	return type == S_IFIFO || (type == S_IFCHR && BPF_CORE_READ(i, i_rdev) == PTMX);
+}
+
+static __always_inline bool bc_is_relay(s32 fd)
+{
+	return bc_file_is_relay(bc_file_at(bpf_get_current_task(), fd));
 }
 
 /* Whether an open is asked for; flags are its O_ flags. */

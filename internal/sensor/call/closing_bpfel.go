@@ -87,17 +87,26 @@ type closingBcScratch struct {
 }
 
 type closingBcSettings struct {
-	_            structs.HostLayout
-	Own          uint32
-	Open         uint32
-	Dns          uint32
-	Send         uint32
-	Passfd       uint32
-	Level        uint32
-	Paths        uint32
-	Exts         uint32
-	Tops         uint32
-	Dotdot       uint32
+	_      structs.HostLayout
+	Own    uint32
+	Open   uint32
+	Dns    uint32
+	Send   uint32
+	Passfd uint32
+	Level  uint32
+	Paths  uint32
+	Exts   uint32
+	Tops   uint32
+	Dotdot uint32
+	Tails  uint32
+	Dirs   uint32
+	Lens   [8]struct {
+		_      structs.HostLayout
+		Name   uint32
+		Dir    uint32
+		First  uint32
+		Second uint32
+	}
 	DupStdio     uint32
 	AcceptRelay  uint32
 	Connects     uint32

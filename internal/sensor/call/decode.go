@@ -135,6 +135,7 @@ func (d *decoder) decode(raw []byte, rec *event.TaskRecord) (bool, error) {
 	rec.Boot, rec.Seq, rec.CPU, rec.Tid = h.Hdr.Boot, h.Hdr.Seq, h.Hdr.Cpu, h.Hdr.Tid
 	rec.Class, rec.Stream, rec.StreamType = s.class, h.Hdr.Stream, s.typ
 	rec.Key = event.Key{Pid: h.Key.Pid, Start: h.Key.Start}
+	rec.MntNS = h.MntNs
 	rec.Comm = d.strings.Get(sensor.UntilNul(h.Comm[:]))
 	rec.Type, rec.Call = event.TypeNone, nil
 	if h.Hdr.Kind != kindCall {

@@ -30,6 +30,8 @@ type done struct {
 	FDs map[int]fdInfo
 	// Root is where the caller's root lies, where it is not "/".
 	Root string
+	// Mnt is the thread's mount namespace after the call, 0 where /proc is out of reach.
+	Mnt uint32
 	// IDs, Caps and NoNewPrivs are the thread's after the call, where a child
 	// told them: uid, euid, suid, fsuid, the same of the group; inheritable,
 	// permitted, effective, bounding, ambient.
@@ -115,6 +117,9 @@ func do(name string, args ...any) done {
 	}
 	d.To = kernel.BootNow()
 	runtime.KeepAlive(keep)
+	if link, err := os.Readlink("/proc/thread-self/ns/mnt"); err == nil {
+		_, _ = fmt.Sscanf(link, "mnt:[%d]", &d.Mnt)
+	}
 	d.look(spec)
 	if spec != nil && spec.RetFD && !d.failed() {
 		d.FDs[-1] = lookAt(int(d.Ret))

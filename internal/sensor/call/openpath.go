@@ -12,6 +12,16 @@ import (
 // (open_names, open_tops).
 const maxPathEntries = 8192
 
+// asTail and asDir are where the kinds stand in open_names that want an entry as an end,
+// and as a directory (BC_AS_TAIL, BC_AS_DIR).
+const (
+	asTail = 8
+	asDir  = 16
+)
+
+// lenBit is the bit of a component's length in struct bc_open_lens.
+func lenBit(s string) uint32 { return 1 << min(len(s), 31) }
+
 // narrow writes the tables of paths and says in the settings which kinds of
 // opens they hold for.
 func (s *Sensor) narrow(set *progBcSettings) error {
@@ -24,8 +34,19 @@ func (s *Sensor) narrow(set *progBcSettings) error {
 			continue
 		}
 		set.Paths |= uint32(kind)
+		lens := &set.Lens[kind&7]
 		for n := range f.Names {
 			names[openName(n)] |= uint32(kind)
+			lens.Name |= lenBit(n)
+		}
+		for e := range f.Tails {
+			names[openName(e)] |= uint32(kind) << asTail
+			set.Tails |= uint32(kind)
+		}
+		for d := range f.Dirs {
+			names[openName(d)] |= uint32(kind) << asDir
+			set.Dirs |= uint32(kind)
+			lens.Dir |= lenBit(d)
 		}
 		for e := range f.Exts {
 			names[openName(e)] |= uint32(kind)
@@ -34,6 +55,8 @@ func (s *Sensor) narrow(set *progBcSettings) error {
 		for t := range f.Tops {
 			tops[progBcOpenTop{First: openName(t[0]).Name, Second: openName(t[1]).Name}] |= uint32(kind)
 			set.Tops |= uint32(kind)
+			lens.First |= lenBit(t[0])
+			lens.Second |= lenBit(t[1])
 		}
 		if f.DotDot {
 			set.Dotdot |= uint32(kind)

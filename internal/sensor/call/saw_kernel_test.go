@@ -45,6 +45,9 @@ func (w *observer) saw(t *testing.T, d done) *event.Call {
 	}
 	c := r.Call
 	expect(t, d.Name+": thread", int(r.Tid), d.Tid)
+	if d.Mnt != 0 {
+		expect(t, d.Name+": mount namespace", r.MntNS, d.Mnt)
+	}
 	expect(t, d.Name+": failed", c.Failed(), d.failed())
 	expect(t, d.Name+": 32 bits", c.Compat, false)
 	expect(t, d.Name+": way", c.Via, "")

@@ -112,7 +112,7 @@ func mountsOf(pid string) ([]Mount, error) {
 		return nil, fmt.Errorf("reading the mounts of process %s: %w", pid, err)
 	}
 	ns := linkInode("/proc/" + pid + "/ns/mnt")
-	list, err := parseMountinfo(string(b))
+	list, err := ParseMountinfo(string(b))
 	if err != nil {
 		return nil, fmt.Errorf("reading the mounts of process %s: %w", pid, err)
 	}
@@ -123,8 +123,8 @@ func mountsOf(pid string) ([]Mount, error) {
 	return list, nil
 }
 
-// parseMountinfo reads the text of /proc/PID/mountinfo.
-func parseMountinfo(text string) ([]Mount, error) {
+// ParseMountinfo reads the text of /proc/PID/mountinfo.
+func ParseMountinfo(text string) ([]Mount, error) {
 	var out []Mount
 	for l := range strings.Lines(text) {
 		l = strings.TrimSuffix(l, "\n")

@@ -85,7 +85,7 @@ func ReadOverlays(name string) (*Overlays, error) {
 			}
 			i := slices.IndexFunc(out.Overlays, func(o Overlay) bool { return o.Device == m.Device })
 			if i < 0 {
-				out.Overlays = append(out.Overlays, parseOverlay(m))
+				out.Overlays = append(out.Overlays, ParseOverlay(m))
 				i = len(out.Overlays) - 1
 				from[m.Device] = p.pid
 			}
@@ -128,8 +128,8 @@ func containerOf(pid int) string {
 	return ""
 }
 
-// parseOverlay reads the layers from a mount's options.
-func parseOverlay(m Mount) Overlay {
+// ParseOverlay reads the layers from a mount's options.
+func ParseOverlay(m Mount) Overlay {
 	o := Overlay{Device: m.Device, Points: []string{}, Containers: []string{}, Lower: []string{}, Options: []string{}}
 	for _, opt := range splitEscaped(m.Super, ',') {
 		key, value, _ := strings.Cut(opt, "=")

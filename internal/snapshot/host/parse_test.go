@@ -8,7 +8,7 @@ import (
 )
 
 func TestParseMountinfo(t *testing.T) {
-	got, err := parseMountinfo("36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue\n37 36 0:5 / /mnt\\0402/x rw - tmpfs none rw\n")
+	got, err := ParseMountinfo("36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue\n37 36 0:5 / /mnt\\0402/x rw - tmpfs none rw\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,7 +20,7 @@ func TestParseMountinfo(t *testing.T) {
 		t.Error(d)
 	}
 	for _, bad := range []string{"x\n", "1 2 3 4 5 6 - a\n", "a 2 0:0 / / rw - t s o\n", "\n"} {
-		if _, err := parseMountinfo(bad); err == nil {
+		if _, err := ParseMountinfo(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
 	}
@@ -29,13 +29,13 @@ func TestParseMountinfo(t *testing.T) {
 func FuzzMountinfo(f *testing.F) {
 	f.Add("36 35 98:0 / /m\\0402 rw shared:7 - overlay o rw,lowerdir=a\\:b::c,upperdir=u,workdir=w\n")
 	f.Fuzz(func(t *testing.T, s string) {
-		list, err := parseMountinfo(s)
+		list, err := ParseMountinfo(s)
 		if err != nil {
 			return
 		}
 		markHidden(list)
 		for _, m := range list {
-			o := parseOverlay(m)
+			o := ParseOverlay(m)
 			if m.Hidden && len(list) < 2 {
 				t.Errorf("one mount hides itself: %+v", m)
 			}
@@ -47,11 +47,11 @@ func FuzzMountinfo(f *testing.F) {
 }
 
 func TestParseOverlay(t *testing.T) {
-	o := parseOverlay(Mount{Super: `rw,lowerdir=/a\:1:/b\,2::/data,upperdir=/u,workdir=/w,redirect_dir=on`})
+	o := ParseOverlay(Mount{Super: `rw,lowerdir=/a\:1:/b\,2::/data,upperdir=/u,workdir=/w,redirect_dir=on`})
 	if !slices.Equal(o.Lower, []string{"/a:1", "/b,2"}) || !slices.Equal(o.DataOnly, []string{"/data"}) || o.Upper != "/u" || o.Work != "/w" || !slices.Equal(o.Options, []string{"rw", "redirect_dir=on"}) {
 		t.Errorf("%+v", o)
 	}
-	o = parseOverlay(Mount{Super: `ro,lowerdir+=/a,lowerdir+=/b,datadir+=/d`})
+	o = ParseOverlay(Mount{Super: `ro,lowerdir+=/a,lowerdir+=/b,datadir+=/d`})
 	if !slices.Equal(o.Lower, []string{"/a", "/b"}) || !slices.Equal(o.DataOnly, []string{"/d"}) || o.Upper != "" {
 		t.Errorf("%+v", o)
 	}
