@@ -23,6 +23,8 @@ type image struct {
 	// addresses of the table of system calls, and of the tree of modules; 0 where the
 	// symbols lack them
 	calls, modules uint64
+	// addresses of the table of interrupts, and of the handlers that it has at the start
+	gates, early uint64
 	// symbols has a symbol of each module that has any
 	symbols map[string]string
 }
@@ -95,6 +97,10 @@ func (k *image) ofKernel(line []byte) {
 		to = &k.calls
 	case "mod_tree":
 		to = &k.modules
+	case "idt_table":
+		to = &k.gates
+	case "early_idt_handler_array":
+		to = &k.early
 	default:
 		return
 	}
