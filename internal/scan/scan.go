@@ -69,6 +69,7 @@ func Checks() []Check {
 		{"unpackaged-module", "kernel modules without a file or a package, from outside the kernel's tree, not signed or loaded by force", unpackagedModules},
 		{"redirected-function", "functions of the kernel that ftrace leads to code of modules, or to code that nobody knows", redirectedFunctions},
 		{"kernel-table", "system calls, and operations of /proc and its lists, that lead outside the kernel's code", kernelTables},
+		{"interrupt-table", "interrupts that lead outside the kernel's code", interruptGates},
 		{"listing-hook", "probes on functions that list files, processes and connections", listingHooks},
 		{"sniffer", "packet sockets of programs that are none of the usual ones, and devices that take all packets", sniffers},
 		{"root-account", "accounts beside root with user id 0", rootAccounts},
@@ -154,7 +155,7 @@ func (h *Host) close() {
 }
 
 // ofKernel are the checks that look at no process.
-var ofKernel = []string{"bpf-program", "hidden-module", "unpackaged-module", "redirected-function", "kernel-table", "listing-hook"}
+var ofKernel = []string{"bpf-program", "hidden-module", "unpackaged-module", "redirected-function", "kernel-table", "interrupt-table", "listing-hook"}
 
 // look begins a look for checks, with a snapshot of the processes if any is about those.
 func look(checks []Check) (*Host, error) {

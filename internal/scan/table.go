@@ -21,6 +21,8 @@ type image struct {
 	// addresses of the table of system calls, and of the tree of modules; 0 where the
 	// symbols lack them
 	calls, modules uint64
+	// addresses of the table of interrupts, and of the handlers that it has at the start
+	gates, early uint64
 	// symbols has a symbol of each module that has any
 	symbols map[string]string
 }
@@ -82,6 +84,10 @@ func (k *image) ofKernel(s *kernel.SymbolLine) {
 		k.calls = s.Addr
 	case "mod_tree":
 		k.modules = s.Addr
+	case "idt_table":
+		k.gates = s.Addr
+	case "early_idt_handler_array":
+		k.early = s.Addr
 	}
 }
 
