@@ -81,25 +81,41 @@ func (g *Graph) nowhere(o object, dir direction) bool {
 	if e == nil || o.kind == pty || e.in.root().leaky {
 		return false
 	}
-	if e.nowhere[dir] > e.in.root().gained {
+	if e.known(dir) {
 		return true
 	}
-	if !g.deadEnd(o, dir) {
+	looked, dead := g.deadEnd(o, dir)
+	if !dead {
 		return false
 	}
-	e.nowhere[dir] = g.gains + 1
+	for o := range looked { // each leads to the others at most
+		if e := g.objects[o]; e != nil {
+			e.nowhere[dir] = g.gains + 1
+		}
+	}
 	return true
 }
 
-// deadEnd looks whether nothing beyond an object can lead to a connection.
-func (g *Graph) deadEnd(o object, dir direction) bool {
-	queue := []object{o}
-	queued := map[object]bool{o: true}
+// known reports whether an object was found to lead nowhere, and still does.
+func (e *ends) known(dir direction) bool {
+	in := e.in.root()
+	return !in.leaky && e.nowhere[dir] > in.gained
+}
+
+// deadEnd looks whether nothing beyond an object can lead to a connection, and returns
+// the objects beyond it with the object itself. It stops at those of which it is known.
+func (g *Graph) deadEnd(start object, dir direction) (map[object]bool, bool) {
+	queue := []object{start}
+	queued := map[object]bool{start: true}
 	visited := map[*holder]bool{}
 	for len(queue) > 0 {
-		o, queue = queue[0], queue[1:]
+		o := queue[0]
+		queue = queue[1:]
 		if o.kind == pty || len(queued) > maxLooked {
-			return false
+			return nil, false
+		}
+		if e := g.objects[o]; e != nil && o != start && e.known(dir) {
+			continue
 		}
 		if o.kind == pair {
 			o.id = g.peers[o.id]
@@ -110,7 +126,7 @@ func (g *Graph) deadEnd(o object, dir direction) bool {
 			}
 			visited[h] = true
 			if len(h.socks) > 0 || h.listens || h.unsure {
-				return false
+				return nil, false
 			}
 			h.each(func(x hold) {
 				usable := dir == inward && x.read || dir == outward && x.write
@@ -121,5 +137,5 @@ func (g *Graph) deadEnd(o object, dir direction) bool {
 			})
 		}
 	}
-	return true
+	return queued, true
 }
