@@ -692,6 +692,13 @@ static __always_inline bool bc_mine_call(u64 token)
  * this program after every call of every process: most of them end at this byte. */
 u8 wanted[CALLS] SEC(".data.wanted");
 
+static __always_inline u32 bc_task_status(void)
+{
+	if (fix_has_task_btf())
+		return bpf_get_current_task_btf()->thread_info.status;
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), thread_info.status);
+}
+
 /* A call that is over: regs are those it was made with. */
 static __always_inline int bc_call_over(struct pt_regs *regs, long ret)
 {
@@ -713,7 +720,7 @@ static __always_inline int bc_call_over(struct pt_regs *regs, long ret)
 	if (!bc_mine_call(regs->orig_ax ^ (u64)ret ^ regs->di << 8 ^ regs->si << 16 ^ regs->dx << 24))
 		return 0;
 	task = bpf_get_current_task();
-	if (BPF_CORE_READ((struct task_struct *)task, thread_info.status) & TS_COMPAT) {
+	if (bc_task_status() & TS_COMPAT) {
 		compat = true;
 		nr += CALLS;
 	} else if (regs->orig_ax & X32_BIT) {
