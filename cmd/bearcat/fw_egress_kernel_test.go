@@ -77,7 +77,7 @@ func TestFwEgress(t *testing.T) {
 	if out := n.fw("apply", n.file(outPolicy)); !strings.Contains(out, "seen at no device") {
 		t.Errorf("apply says %q", out)
 	}
-	if err := n.asks("tcp4", "10.77.0.2:5353"); err != nil {
+	if err := n.answered("tcp4", "10.77.0.2:5353"); err != nil {
 		t.Errorf("what goes out is judged though nobody looks at it: %v", err)
 	}
 	if out := n.fw("attach", "fws", "--egress"); !strings.Contains(out, "egress by tcx") {
@@ -93,7 +93,7 @@ func TestFwEgress(t *testing.T) {
 		if n.asks("tcp4", "10.77.0.2:5353") == nil {
 			t.Errorf("%s: a connection was opened that no rule lets out", when)
 		}
-		if err := n.asks("udp4", "10.77.0.2:5353"); err != nil {
+		if err := n.answered("udp4", "10.77.0.2:5353"); err != nil {
 			t.Errorf("%s: a rule does not let a datagram out: %v", when, err)
 		}
 	}
@@ -105,7 +105,7 @@ func TestFwEgress(t *testing.T) {
 		t.Errorf("%d of %d bytes went out", got, size)
 	}
 	n.fw("allow", "10.77.0.2")
-	if err := n.asks("tcp4", "10.77.0.2:5353"); err != nil {
+	if err := n.answered("tcp4", "10.77.0.2:5353"); err != nil {
 		t.Errorf("nothing goes out to an allowed address: %v", err)
 	}
 	n.fw("unallow", "10.77.0.2")
@@ -125,13 +125,13 @@ func TestFwEgress(t *testing.T) {
 	n.refused("neither in nor out", "apply", n.file(strings.Replace(outPolicy, "direction: out", "direction: up", 1)))
 	n.refused("has this host as its source", "apply", n.file("rules: [{name: a, direction: out, action: drop, ban: 10m}]"))
 	n.fw("detach", "fws", "--egress")
-	if err := n.asks("tcp4", "10.77.0.2:5353"); err != nil {
+	if err := n.answered("tcp4", "10.77.0.2:5353"); err != nil {
 		t.Errorf("nothing goes out after it was detached: %v", err)
 	}
 	n.refused("does not look at what goes out", "detach", "fws", "--egress")
 	n.fw("attach", "fws", "--egress")
 	n.fw("panic")
-	if err := n.asks("tcp4", "10.77.0.2:5353"); err != nil {
+	if err := n.answered("tcp4", "10.77.0.2:5353"); err != nil {
 		t.Errorf("nothing goes out after panic: %v", err)
 	}
 }
