@@ -72,7 +72,7 @@ func ReadOverlays(name string) (*Overlays, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing mount namespaces: %w", err)
 	}
-	out := &Overlays{Overlays: []Overlay{}, detail: name != ""}
+	out := &Overlays{Overlays: []Overlay{}, Notes: hidden("overlays in mount namespaces of other users' processes"), detail: name != ""}
 	from := map[string]int{}
 	for _, p := range procs {
 		list, err := mountsOf(strconv.Itoa(p.pid))
