@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/agent"
 	"github.com/bearcat-hids/bearcat/internal/sink/termtext"
@@ -41,14 +42,33 @@ func Main() int {
 	case errors.As(err, &code):
 		return int(code)
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "bearcat: %s\nTry bearcat --help.\n", termtext.String(err.Error()))
+		complain(err)
+		fmt.Fprintln(os.Stderr, "Try bearcat --help.")
 		return 2
 	}
-	// Each line of a joined error is a sentence of its own.
-	for _, line := range splitLines(err.Error()) {
-		fmt.Fprintf(os.Stderr, "bearcat: %s\n", termtext.String(line))
-	}
+	complain(err)
 	return 1
+}
+
+// complain writes an error. Each line of a joined one is a sentence of its own.
+func complain(err error) {
+	const begin = "bearcat: "
+	for _, line := range fitExcerpts(splitLines(err.Error()), widthOf(os.Stderr)-len(begin)) {
+		fmt.Fprintf(os.Stderr, "%s%s\n", begin, line)
+	}
+}
+
+// fitExcerpts makes lines safe for a terminal, and cuts those with carets below them to its
+// columns: were they wrapped, the carets would stand below something else.
+func fitExcerpts(lines []string, columns int) []string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		out[i] = termtext.String(line)
+		if marks := strings.TrimLeft(line, " "); i > 0 && marks != "" && strings.Trim(marks, "^") == "" {
+			out[i-1], out[i] = termtext.Excerpt(out[i-1], out[i], columns)
+		}
+	}
+	return out
 }
 
 // usageError marks an error in how the program was called.

@@ -126,6 +126,9 @@ func (f *taskFlags) wants(x *task.File) bool {
 	return true
 }
 
+// fdTable is the table of open files, without its rows.
+var fdTable = host.Table{Minor: []string{"POS", "MODE", "KIND"}, Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
+
 func showFD(f *taskFlags, _ []string) (answer, error) {
 	s, all, kept, err := files(f)
 	if err != nil {
@@ -138,7 +141,7 @@ func showFD(f *taskFlags, _ []string) (answer, error) {
 	for _, p := range task.Pipes(all) {
 		pipes[pipeKey{p.Inode, p.Path}] = p
 	}
-	t := host.Table{Minor: []string{"POS", "MODE", "KIND"}, Columns: []string{"PID", "PROCESS", "FD", "KIND", "MODE", "POS", "WHAT"}}
+	t := fdTable
 	if f.json {
 		t.Of = &out.Files
 	}
@@ -221,6 +224,9 @@ without writers is marked with a dash.`,
 	return cmd
 }
 
+// pipeTable is the table of pipes, without its rows.
+var pipeTable = host.Table{Columns: []string{"PIPE", "WRITERS", "READERS"}}
+
 func showPipe(f *taskFlags, _ []string) (answer, error) {
 	s, all, kept, err := files(f)
 	if err != nil {
@@ -233,7 +239,8 @@ func showPipe(f *taskFlags, _ []string) (answer, error) {
 	}
 	out := &pipeAnswer{Pipes: []pipeRow{}}
 	out.Notes = s.Notes
-	t := host.Table{Of: &out.Pipes, Columns: []string{"PIPE", "WRITERS", "READERS"}}
+	t := pipeTable
+	t.Of = &out.Pipes
 	for _, p := range task.Pipes(all) {
 		if !wanted[pipeKey{p.Inode, p.Path}] {
 			continue

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -147,6 +148,32 @@ func TestShowNouns(t *testing.T) {
 				t.Errorf("an unknown column: %v", err)
 			}
 		})
+	}
+}
+
+// TestNarrowMistakes makes mistakes in long conditions on a terminal of 40 columns: what is
+// wrong is shown above the carets, in one row.
+func TestNarrowMistakes(t *testing.T) {
+	guest.Once(t)
+	for _, args := range [][]string{
+		{"show", "mount", "--where", "point startswith /srv/data and nosuch = 1 and type != tmpfs and options contains noexec"},
+		{"show", "proc", "--where", "proc.name startswith nginx and nosuch.field = 1 and proc.pid > 1 and proc.pid < 100"},
+		{"trace", "tcp", "host 10.0.0.5 and port 443 and nosuch and net 10.0.0.0/8 and not port 22"},
+	} {
+		end, read := terminal(t, 40)
+		cmd := command(t, "bearcat", args...)
+		cmd.Stderr = end
+		err := cmd.Run()
+		lines := strings.Split(read(), "\n")
+		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasSuffix(l, "^") })
+		if err == nil || i < 1 {
+			t.Errorf("%q: %v: %q", args, err, lines)
+			continue
+		}
+		text, at := []rune(lines[i-1]), strings.Index(lines[i], "^")
+		if len(text) > 40 || len(lines[i]) > 40 || at >= len(text) || !strings.HasPrefix(string(text[at:]), "nosuch") {
+			t.Errorf("%q is shown as\n%s\n%s", args, lines[i-1], lines[i])
+		}
 	}
 }
 

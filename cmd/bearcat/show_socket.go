@@ -101,6 +101,9 @@ func listens(s *event.Socket) bool {
 	return false
 }
 
+// socketTable is the table of sockets, without its rows.
+var socketTable = host.Table{More: len(socketNumbers), Minor: []string{"FAMILY", "PROTO", "STATE"}, Columns: append([]string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}, socketNumbers...)}
+
 func showSocket(f *taskFlags, args []string) (answer, error) {
 	var inode uint64
 	if len(args) > 0 {
@@ -129,7 +132,7 @@ func showSocket(f *taskFlags, args []string) (answer, error) {
 	}
 	out := &socketAnswer{Sockets: []sockRow{}}
 	out.Notes = s.Notes
-	t := host.Table{More: len(socketNumbers), Minor: []string{"FAMILY", "PROTO", "STATE"}, Columns: append([]string{"FAMILY", "PROTO", "STATE", "LOCAL", "REMOTE", "OWNERS"}, socketNumbers...)}
+	t := socketTable
 	if f.json {
 		t.Of = &out.Sockets
 	}

@@ -219,6 +219,9 @@ programs that can have taken them out of it.`,
 	return cmd
 }
 
+// procTable is the table of all processes, without its rows.
+var procTable = host.Table{More: 2, Minor: []string{"TTY", "PPID", "STARTED", "CONTAINER", "USER"}, Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM", "CGROUP", "ARGUMENTS"}}
+
 func showProc(f *taskFlags, args []string) (answer, error) {
 	if f.hidden && len(args) > 0 {
 		return nil, usageError{errors.New("--hidden looks for processes among all: give no PID with it")}
@@ -245,7 +248,7 @@ func showProc(f *taskFlags, args []string) (answer, error) {
 	}
 	out := &procAnswer{Processes: []procRow{}}
 	out.Notes = s.Notes
-	t := host.Table{More: 2, Minor: []string{"TTY", "PPID", "STARTED", "CONTAINER", "USER"}, Columns: []string{"PID", "PPID", "USER", "STARTED", "TTY", "CONTAINER", "NAME", "PROGRAM", "CGROUP", "ARGUMENTS"}}
+	t := procTable
 	if f.json {
 		t.Of = &out.Processes
 	}
@@ -308,6 +311,12 @@ func onePage(f *taskFlags, s *task.Snapshot, pid uint32) (answer, error) {
 	r := rowOf(p)
 	out := &procAnswer{Processes: []procRow{r}}
 	out.Notes = s.Notes
+	out.tables = []host.Table{processPage(p, &r)}
+	return out, nil
+}
+
+// processPage has all that is known of a process.
+func processPage(p *event.Process, r *procRow) host.Table {
 	t := host.Table{}
 	add := func(name, value string) {
 		if value != "" {
@@ -349,8 +358,7 @@ func onePage(f *taskFlags, s *task.Snapshot, pid uint32) (answer, error) {
 		chain = append(chain, a.Comm+"["+decimal(a.Pid)+"]")
 	}
 	add("started by", strings.Join(chain, " < "))
-	out.tables = []host.Table{t}
-	return out, nil
+	return t
 }
 
 func treeNoun() *cobra.Command {
@@ -361,6 +369,9 @@ container; of a PID, what is below it.`,
 		1, false, showTree)
 	return cmd
 }
+
+// treeTable is the table of the tree, without its rows.
+var treeTable = host.Table{Minor: []string{"STARTED", "CONTAINER", "USER"}, Columns: []string{"TREE", "USER", "STARTED", "CONTAINER", "PROGRAM"}}
 
 func showTree(f *taskFlags, args []string) (answer, error) {
 	pid, err := pidOf(args)
@@ -383,7 +394,8 @@ func showTree(f *taskFlags, args []string) (answer, error) {
 	kids := task.Children(procs)
 	var started []float64
 	clock := startClock{now: time.Now()}
-	t := host.Table{Of: &out.Processes, Minor: []string{"STARTED", "CONTAINER", "USER"}, Columns: []string{"TREE", "USER", "STARTED", "CONTAINER", "PROGRAM"}}
+	t := treeTable
+	t.Of = &out.Processes
 	var draw func(p *event.Process, lead, last string)
 	draw = func(p *event.Process, lead, last string) {
 		r := rowOf(p)

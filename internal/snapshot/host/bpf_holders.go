@@ -164,6 +164,7 @@ func (b *BPF) readDescriptors(hold func(kind string, id uint32, who Process, pin
 		b.Notes = append(b.Notes, "which processes hold programs is not known: "+err.Error())
 		return
 	}
+	b.Notes = append(b.Notes, hidden("other users' processes that hold programs")...)
 	for _, pid := range list {
 		entries, err := os.ReadDir(procPath(pid, "fd"))
 		if err != nil {

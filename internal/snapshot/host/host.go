@@ -9,6 +9,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/bearcat-hids/bearcat/internal/snapshot/table"
+	"golang.org/x/sys/unix"
 )
 
 // Table is one part of a noun's answer as text.
@@ -67,6 +69,36 @@ func number(path string) (uint64, bool) {
 // gone tells whether an error only says that a process or file has ended.
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "no such process")
+}
+
+// ProcHides tells whether /proc is mounted so that processes of others are hidden from this
+// one (hidepid): the first one of a pid namespace is there as long as the namespace is.
+func ProcHides() bool {
+	var st unix.Statfs_t
+	if unix.Statfs("/proc", &st) != nil || st.Type != unix.PROC_SUPER_MAGIC {
+		return false
+	}
+	_, err := os.Stat("/proc/1")
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// hiding is why something is not known where ProcHides.
+const hiding = "/proc is mounted with hidepid, which hides the processes of others: run as root"
+
+// hidden makes a note of what an answer lacks where /proc hides processes.
+func hidden(what string) Notes {
+	if !ProcHides() {
+		return nil
+	}
+	return Notes{what + " are not known: " + hiding}
+}
+
+// noProcess says that a process cannot be found.
+func noProcess(pid int) error {
+	if ProcHides() {
+		return fmt.Errorf("there is no process %d, or it is not to be seen: %s", pid, hiding)
+	}
+	return fmt.Errorf("there is no process %d", pid)
 }
 
 // Process names one process that holds or belongs to something.

@@ -52,7 +52,7 @@ func ReadMounts(ns string) (*Mounts, error) {
 		}
 		return &Mounts{Mounts: list}, nil
 	}
-	out := &Mounts{}
+	out := &Mounts{Notes: hidden("mount namespaces of other users' processes")}
 	procs, err := mountNamespaces()
 	if err != nil {
 		return nil, err

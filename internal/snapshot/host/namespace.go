@@ -90,7 +90,7 @@ func ReadNamespaces() (*Namespaces, error) {
 		}
 		descriptors(p, in, at)
 	}
-	out := &Namespaces{}
+	out := &Namespaces{Notes: hidden("namespaces of other users' processes")}
 	if unread > 0 {
 		out.Notes = append(out.Notes, fmt.Sprintf("the namespaces of %d processes could not be read: run as root", unread))
 	}

@@ -61,7 +61,8 @@ func (p *Paths) add(path string) {
 type Overlays struct {
 	Overlays []Overlay `json:"overlays"`
 	Notes    `json:"notes,omitempty"`
-	detail   bool
+	// Detail: the answer is about one overlay, with what its upper layer holds.
+	Detail bool `json:"-"`
 }
 
 // ReadOverlays finds overlays. Without a name it describes all of them; with one,
@@ -72,7 +73,7 @@ func ReadOverlays(name string) (*Overlays, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing mount namespaces: %w", err)
 	}
-	out := &Overlays{Overlays: []Overlay{}, detail: name != ""}
+	out := &Overlays{Overlays: []Overlay{}, Notes: hidden("overlays in mount namespaces of other users' processes"), Detail: name != ""}
 	from := map[string]int{}
 	for _, p := range procs {
 		list, err := mountsOf(strconv.Itoa(p.pid))
@@ -308,7 +309,7 @@ func hasAttr(path, name string) bool {
 
 // Tables gives a list of overlays, or one overlay with its paths.
 func (o *Overlays) Tables() []Table {
-	if !o.detail {
+	if !o.Detail {
 		t := Table{Of: &o.Overlays, Minor: []string{"OPTIONS", "WORK", "CONTAINER", "LAYERS"}, Columns: []string{"POINT", "CONTAINER", "LAYERS", "UPPER", "WORK", "OPTIONS"}}
 		for _, e := range o.Overlays {
 			t.Rows = append(t.Rows, []string{strings.Join(e.Points, " "), dash(strings.Join(e.Containers, " ")), decimal(len(e.Lower) + len(e.DataOnly)), dash(e.Upper), dash(e.Work), dash(strings.Join(e.Options, ","))})

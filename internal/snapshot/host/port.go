@@ -57,7 +57,7 @@ func ReadPorts() (*Ports, error) {
 	if len(spaces) == 0 {
 		return nil, fmt.Errorf("no process's network namespace can be seen: run as root")
 	}
-	out := &Ports{Uses: []PortUse{}}
+	out := &Ports{Uses: []PortUse{}, Notes: hidden("ports in network namespaces of other users' processes")}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -49,7 +49,7 @@ func ReadSched(pid int) (*Sched, error) {
 	entries, err := os.ReadDir(procPath(pid, "task"))
 	if err != nil {
 		if gone(err) {
-			return nil, fmt.Errorf("there is no process %d", pid)
+			return nil, noProcess(pid)
 		}
 		return nil, fmt.Errorf("listing the threads of process %d: %w", pid, err)
 	}

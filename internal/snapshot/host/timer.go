@@ -30,7 +30,7 @@ func ReadTimers() (*Timers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing processes: %w", err)
 	}
-	out := &Timers{Timers: []Timer{}}
+	out := &Timers{Timers: []Timer{}, Notes: hidden("timers of other users' processes")}
 	unread := 0
 	for _, pid := range list {
 		p := Process{pid, comm(pid)}

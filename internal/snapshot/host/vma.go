@@ -83,7 +83,7 @@ func ReadMemory(pid int) (*Memory, error) {
 	f, err := os.Open(out.dir + "smaps")
 	if err != nil {
 		if gone(err) {
-			return nil, fmt.Errorf("there is no process %d", pid)
+			return nil, noProcess(pid)
 		}
 		return nil, fmt.Errorf("opening the memory map of process %d: %w", pid, err)
 	}

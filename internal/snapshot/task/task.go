@@ -22,6 +22,7 @@ import (
 	"github.com/bearcat-hids/bearcat/internal/process"
 	"github.com/bearcat-hids/bearcat/internal/sensor/call"
 	sensor "github.com/bearcat-hids/bearcat/internal/sensor/process"
+	"github.com/bearcat-hids/bearcat/internal/snapshot/host"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,6 +73,9 @@ func Take(args bool) (*Snapshot, error) {
 		return true
 	})
 	s.order()
+	if args && host.ProcHides() {
+		s.Notes = append(s.Notes, "arguments of other users' processes are not known: /proc is mounted with hidepid, which hides them: run as root")
+	}
 	return s, nil
 }
 
