@@ -91,10 +91,10 @@ func TestShowHidepid(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The /proc is a new one: to mount the old one anew would change it for the whole host.
-	const mounts = `mount --make-rprivate / && mount --bind "$0" "$1" && mount -t proc -o hidepid=2 proc /proc && cd / && exec `
+	const mounts = `mount --make-rprivate / && mount --bind "$0" "$1" && mount -t proc -o hidepid="$2" proc /proc && cd / && exec `
 	const nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "
-	show := func(as, args string) (string, error) {
-		cmd := exec.Command("sh", "-c", mounts+as+`"$1" show `+args, self, bearcat)
+	show := func(level, as, args string) (string, error) {
+		cmd := exec.Command("sh", "-c", mounts+as+`"$1" show `+args, self, bearcat, level)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
 		out, err := cmd.CombinedOutput()
 		return string(out), err
@@ -111,16 +111,21 @@ func TestShowHidepid(t *testing.T) {
 		{"ns", "note: namespaces of other users' processes are not known: " + hides, false},
 		{"timer --json", "timers of other users' processes are not known: " + hides, false},
 		{"mount --ns all", "note: mount namespaces of other users' processes are not known: " + hides, false},
-		{"overlay", "note: overlays in mount namespaces of other users' processes are not known: " + hides, false},
+		{"overlay", "note: mount namespaces of other users' processes are not known: " + hides, false},
 		{"port", "note: ports in network namespaces of other users' processes are not known: " + hides, false},
 	} {
-		out, err := show(nobody, c.noun)
+		out, err := show("2", nobody, c.noun)
 		if (err != nil) != c.fails || !strings.Contains(out, c.says) {
 			t.Errorf("show %s ends with %v and says %.600s", c.noun, err, out)
 		}
 	}
-	for _, noun := range []string{"ns", "proc --wide"} {
-		if out, err := show("", noun); err != nil || strings.Contains(out, "hidepid,") || !strings.Contains(out, "\n") {
+	for _, noun := range []string{"ns", "timer", "mount --ns all", "overlay", "port"} {
+		if out, err := show("1", nobody, noun); err != nil || !strings.Contains(out, "processes could not be read: run as root") {
+			t.Errorf("where their folders are only closed, show %s ends with %v and says %.600s", noun, err, out)
+		}
+	}
+	for _, noun := range []string{"ns", "proc --wide", "overlay", "port"} {
+		if out, err := show("2", "", noun); err != nil || strings.Contains(out, "hidepid,") || strings.Contains(out, "run as root") || !strings.Contains(out, "\n") {
 			t.Errorf("root's show %s ends with %v and says %.600s", noun, err, out)
 		}
 	}

@@ -93,6 +93,28 @@ func hidden(what string) Notes {
 	return Notes{what + " are not known: " + hiding}
 }
 
+// refused tells whether a link in a process's folder was kept from this one: the kernel gives
+// the same error for a process that has just ended.
+func refused(pid int, err error) bool {
+	if !errors.Is(err, fs.ErrPermission) {
+		return false
+	}
+	_, err = os.Stat(procPath(pid, ""))
+	return err == nil
+}
+
+// refusals says that what some processes have could not be read; some sandboxes keep
+// processes even from root.
+func refusals(what string, n int) Notes {
+	switch {
+	case n == 0:
+		return nil
+	case os.Geteuid() == 0:
+		return Notes{fmt.Sprintf("the %s of %d processes could not be read", what, n)}
+	}
+	return Notes{fmt.Sprintf("the %s of %d processes could not be read: run as root", what, n)}
+}
+
 // noProcess says that a process cannot be found.
 func noProcess(pid int) error {
 	if ProcHides() {

@@ -52,11 +52,11 @@ func ReadMounts(ns string) (*Mounts, error) {
 		}
 		return &Mounts{Mounts: list}, nil
 	}
-	out := &Mounts{Notes: hidden("mount namespaces of other users' processes")}
-	procs, err := mountNamespaces()
+	procs, notes, err := mountNamespaces()
 	if err != nil {
 		return nil, err
 	}
+	out := &Mounts{Notes: notes}
 	for _, p := range procs {
 		if ns != "all" && p.inode != n {
 			continue
@@ -79,21 +79,28 @@ type mountNamespace struct {
 	pid   int
 }
 
-// mountNamespaces finds a process for each mount namespace.
-func mountNamespaces() ([]mountNamespace, error) {
+// mountNamespaces finds a process for each mount namespace. With notes it says of those that
+// it may not look at.
+func mountNamespaces() (out []mountNamespace, notes Notes, err error) {
 	list, err := pids()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []mountNamespace
+	notes = hidden("mount namespaces of other users' processes")
+	unread := 0
 	for _, pid := range list {
-		inode := linkInode(procPath(pid, "ns/mnt"))
+		link, err := os.Readlink(procPath(pid, "ns/mnt"))
+		if refused(pid, err) {
+			unread++
+		}
+		_, inode := parseNamespace(link)
 		if inode == 0 || slices.ContainsFunc(out, func(m mountNamespace) bool { return m.inode == inode }) {
 			continue
 		}
 		out = append(out, mountNamespace{inode, pid})
 	}
-	return out, nil
+	notes = append(notes, refusals("mount namespaces", unread)...)
+	return out, notes, nil
 }
 
 // linkInode is the number in a link such as mnt:[4026531840], or 0.

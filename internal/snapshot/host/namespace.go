@@ -135,7 +135,7 @@ func namespaceType(s string) bool {
 
 // boundNamespaces adds where namespaces are bound to files, as ip netns does.
 func boundNamespaces(at func(nsKey) *Namespace) {
-	procs, err := mountNamespaces()
+	procs, _, err := mountNamespaces()
 	if err != nil {
 		return
 	}

@@ -69,11 +69,11 @@ type Overlays struct {
 // the overlay that is mounted at that path, or the root of the container whose id
 // begins with it, and what its upper layer holds.
 func ReadOverlays(name string) (*Overlays, error) {
-	procs, err := mountNamespaces()
+	procs, notes, err := mountNamespaces()
 	if err != nil {
 		return nil, fmt.Errorf("listing mount namespaces: %w", err)
 	}
-	out := &Overlays{Overlays: []Overlay{}, Notes: hidden("overlays in mount namespaces of other users' processes"), Detail: name != ""}
+	out := &Overlays{Overlays: []Overlay{}, Notes: notes, Detail: name != ""}
 	from := map[string]int{}
 	for _, p := range procs {
 		list, err := mountsOf(strconv.Itoa(p.pid))

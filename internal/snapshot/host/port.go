@@ -53,11 +53,12 @@ func (p *Ports) Tables() []Table {
 // ReadPorts counts the local ports of TCP connections in all network namespaces that a
 // process is in, also of those that have ended and wait.
 func ReadPorts() (*Ports, error) {
-	spaces := networkSpaces()
+	spaces, unread := networkSpaces()
 	if len(spaces) == 0 {
 		return nil, fmt.Errorf("no process's network namespace can be seen: run as root")
 	}
 	out := &Ports{Uses: []PortUse{}, Notes: hidden("ports in network namespaces of other users' processes")}
+	out.Notes = append(out.Notes, refusals("network namespaces", unread)...)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -84,21 +85,26 @@ func ReadPorts() (*Ports, error) {
 	return out, nil
 }
 
-// networkSpaces finds network namespaces with some processes of each.
-func networkSpaces() map[uint64][]int {
+// networkSpaces finds network namespaces with some processes of each, and counts the processes
+// that it may not look at.
+func networkSpaces() (spaces map[uint64][]int, unread int) {
 	const enough = 8 // some may end before they are asked
-	spaces := map[uint64][]int{}
+	spaces = map[uint64][]int{}
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range procs {
 		pid, err := strconv.Atoi(filepath.Base(dir))
 		if err != nil {
 			continue
 		}
-		if ns := linkInode(procPath(pid, "ns/net")); ns != 0 && len(spaces[ns]) < enough {
+		link, err := os.Readlink(procPath(pid, "ns/net"))
+		if refused(pid, err) {
+			unread++
+		}
+		if _, ns := parseNamespace(link); ns != 0 && len(spaces[ns]) < enough {
 			spaces[ns] = append(spaces[ns], pid)
 		}
 	}
-	return spaces
+	return spaces, unread
 }
 
 // States of TCP, as sock_diag numbers them.
