@@ -14,7 +14,7 @@ import (
 
 // Checks that events give a reason for, by what happened.
 var (
-	afterModule  = []string{"hidden-module", "kernel-table", "redirected-function", "listing-hook"}
+	afterModule  = []string{"hidden-module", "kernel-table", "interrupt-table", "redirected-function", "listing-hook"}
 	afterProbe   = []string{"redirected-function", "listing-hook"}
 	afterProgram = []string{"listing-hook"}
 	afterList    = []string{"listing-library"}

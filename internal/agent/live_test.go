@@ -130,7 +130,7 @@ func TestPlans(t *testing.T) {
 		t.Errorf("of the looks that wait, others than the first are to come at once: %+v", plans)
 	}
 	checks, last := union(plans[:2])
-	if want := append(slices.Clone(afterProbe), "hidden-module", "kernel-table"); !slices.Equal(checks, want) || last.after != "c" {
+	if want := append(slices.Clone(afterProbe), "hidden-module", "kernel-table", "interrupt-table"); !slices.Equal(checks, want) || last.after != "c" {
 		t.Errorf("both want %v, the last is %q", checks, last.after)
 	}
 }

@@ -23,6 +23,10 @@ type image struct {
 	// addresses of the table of system calls, and of the tree of modules; 0 where the
 	// symbols lack them
 	calls, modules uint64
+	// addresses of the table of interrupts, and of the handlers that it has at the start
+	gates, early uint64
+	// patched are places of ftrace's own code that the kernel changes without a table
+	patched map[uint64]bool
 	// symbols has a symbol of each module that has any
 	symbols map[string]string
 }
@@ -63,7 +67,7 @@ func readImage(path string) (*image, error) {
 		return nil, fmt.Errorf("the kernel's symbols cannot be read: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	k := &image{symbols: map[string]string{}}
+	k := &image{symbols: map[string]string{}, patched: map[uint64]bool{}}
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		if b := lines.Bytes(); len(b) > 0 && b[len(b)-1] == ']' {
@@ -95,6 +99,15 @@ func (k *image) ofKernel(line []byte) {
 		to = &k.calls
 	case "mod_tree":
 		to = &k.modules
+	case "idt_table":
+		to = &k.gates
+	case "early_idt_handler_array":
+		to = &k.early
+	case "ftrace_call", "ftrace_regs_call", "ftrace_graph_call":
+		if n, err := strconv.ParseUint(string(addr), 16, 64); err == nil {
+			k.patched[n] = true
+		}
+		return
 	default:
 		return
 	}
