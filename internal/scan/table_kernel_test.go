@@ -65,3 +65,27 @@ func TestOperations(t *testing.T) {
 		t.Errorf("%d system calls, the first of which is %s", len(calls), name)
 	}
 }
+
+// TestGateTable reads the table of interrupts, in which all leads to the kernel's code, and
+// finds a gate that leads behind where the code is said to end.
+func TestGateTable(t *testing.T) {
+	guest.NeedKernel(t)
+	guest.Require(t)
+	h := &Host{}
+	defer h.close()
+	found, err := interruptGates(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		t.Errorf("%s: %s", f.What, f.Evidence)
+	}
+	h.imageOf.end = h.imageOf.start + 1
+	if found, err = interruptGates(h); err != nil || len(found) < 100 {
+		t.Errorf("%d gates lead behind the end, %v", len(found), err)
+	}
+	h.imageOf.gates = 0 // as on a kernel that keeps no names of data
+	if again, err := interruptGates(h); err != nil || len(again) != len(found) {
+		t.Errorf("where processors have it mapped are %d gates, and not %d: %v", len(again), len(found), err)
+	}
+}
