@@ -264,7 +264,7 @@ func TestStandIns(t *testing.T) {
 
 	probeListing(t)
 
-	found, skipped, _, err := once(Checks(), false)
+	found, skipped, _, err := once(Checks(), false, &bootImage{})
 	if err != nil {
 		t.Fatal(err)
 	}
