@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/rlimit"
 )
 
 // peekLen is the most that one run of the program copies; textLen that of one that reads much.
@@ -39,6 +40,8 @@ type peeked struct {
 // refuses.
 func newPeek(most int) (*peek, error) {
 	room := 1 << bits.Len(uint(most)) // a mask bounds lengths
+	// kernels before 5.11 count maps as locked memory; where the limit stays the map says so
+	_ = rlimit.RemoveMemlock()
 	p := &peek{most: most, buf: make([]byte, 16+room)}
 	var err error
 	if p.types, err = btf.LoadKernelSpec(); err != nil {

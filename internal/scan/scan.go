@@ -70,7 +70,7 @@ func Checks() []Check {
 		{"redirected-function", "functions of the kernel that ftrace leads to code of modules, or to code that nobody knows", redirectedFunctions},
 		{"kernel-table", "system calls, and operations of /proc and its lists, that lead outside the kernel's code", kernelTables},
 		{"interrupt-table", "interrupts that lead outside the kernel's code", interruptGates},
-		{"kernel-text", "code of the kernel that is not as the image has it that it was started from", changedText},
+		{"kernel-text", "code of the kernel that is not as the image has it that it was started from (made only when named)", changedText},
 		{"listing-hook", "probes on functions that list files, processes and connections", listingHooks},
 		{"sniffer", "packet sockets of programs that are none of the usual ones, and devices that take all packets", sniffers},
 		{"root-account", "accounts beside root with user id 0", rootAccounts},
@@ -159,6 +159,9 @@ func (h *Host) close() {
 // ofKernel are the checks that look at no process.
 var ofKernel = []string{"bpf-program", "hidden-module", "unpackaged-module", "redirected-function", "kernel-table", "interrupt-table", "kernel-text", "listing-hook"}
 
+// costly are the checks that take seconds or much memory, and are made only when named.
+var costly = []string{"kernel-text"}
+
 // look begins a look for checks, with a snapshot of the processes if any is about those.
 func look(checks []Check) (*Host, error) {
 	h := &Host{memoryOf: map[uint32][]host.VMA{}}
@@ -188,7 +191,7 @@ type Report struct {
 // Pause lies between the two looks.
 const Pause = 300 * time.Millisecond
 
-// Run makes the checks of the given names, or all, and looks twice.
+// Run makes the checks of the given names, or all but the costly ones, and looks twice.
 func Run(ctx context.Context, only []string) (*Report, error) { return run(ctx, only, false) }
 
 // Soon is Run for whoever wants an answer soon, again and again: it does not read the
@@ -226,7 +229,7 @@ func run(ctx context.Context, only []string, soon bool) (*Report, error) {
 func chosen(only []string) ([]Check, error) {
 	all := Checks()
 	if len(only) == 0 {
-		return all, nil
+		return slices.DeleteFunc(all, func(c Check) bool { return slices.Contains(costly, c.Name) }), nil
 	}
 	var out []Check
 	names := make([]string, len(all))

@@ -156,7 +156,7 @@ func (c *compared) plausible(s *site) bool {
 	case jumpLabel:
 		return isNops(run) || jump == n && (run[0] == 0xe9 || run[0] == 0xeb) && to == c.addr(int(s.arg))
 	case staticCall, trampoline:
-		return jump == n && who != Nobody || isNops(run) || run[0] == 0xc3 && isTraps(run[1:]) || isZeroed(run) || bytes.Equal(run, warns)
+		return jump == n && who != Nobody || isNops(run) || run[0] == 0xc3 && isTraps(run[1:]) || isZeroed(run) || bytes.Equal(run, warns) || bytes.Equal(run, unlocks)
 	case paravirt:
 		return jump >= 5 && who == Core || jump == 0 && run[0] != 0xff
 	case retpoline:
@@ -184,6 +184,10 @@ func (c *compared) plausible(s *site) bool {
 // warns is what stands where a call of the function that warns was, from 7.0 on: an
 // instruction that the processor refuses, upon which the kernel warns.
 var warns = []byte{0x67, 0x48, 0x0f, 0xb9, 0x3a}
+
+// unlocks is what stands where a call of the function that opens a spinlock was, from 7.0 on,
+// where no hypervisor wants to hear of it: it sets the lock's first byte to zero.
+var unlocks = []byte{0x3e, 0x3e, 0xc6, 0x07, 0x00}
 
 // isZeroed reports whether code makes the result zero, as a static call does that has nobody.
 func isZeroed(code []byte) bool {
