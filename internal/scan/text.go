@@ -12,7 +12,6 @@ import (
 
 	"github.com/bearcat-hids/bearcat/internal/kernel"
 	"github.com/bearcat-hids/bearcat/internal/scan/vmlinux"
-	"golang.org/x/sys/unix"
 )
 
 // bootImage is the image that the running kernel was started from, opened when it is first
@@ -39,11 +38,7 @@ func (b *bootImage) close() {
 // openImage finds the image of the running kernel, and moves it to where that runs; start is
 // where its code begins.
 func openImage(start uint64) (*vmlinux.Image, error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return nil, fmt.Errorf("asking for the kernel's release: %w", err)
-	}
-	release := unix.ByteSliceToString(u.Release[:])
+	release := kernel.Release()
 	var said []string
 	for _, path := range []string{"/boot/vmlinuz-" + release, "/lib/modules/" + release + "/vmlinuz", "/usr/lib/modules/" + release + "/vmlinuz"} {
 		m, err := vmlinux.Open(path)
@@ -312,8 +307,14 @@ func (t *text) findings(bad []page) []Finding {
 	t.name(addrs)
 	var out []Finding
 	told := map[string]bool{}
+	jumps := map[int]bool{}
 	for _, pg := range bad {
 		for _, d := range pg.diffs {
+			if _, at, ok := t.image.Lead(d, pg.off, pg.run); ok && jumps[at] {
+				continue // the rest of a jump that reaches into a place that the kernel changes
+			} else if ok {
+				jumps[at] = true
+			}
 			f := t.finding(pg, d)
 			if told[f.Path] {
 				continue

@@ -67,8 +67,9 @@ func (m *Image) findSites() error {
 				return err
 			}
 		case s.name == ".parainstructions":
-			for b := s.data; len(b) >= 16; b = b[16:] {
-				m.add(binary.LittleEndian.Uint64(b), int(b[9]), paravirt, 0)
+			// entries stand at every 16 bytes, and use 10: the last may end there
+			for i := 0; i+10 <= len(s.data); i += 16 {
+				m.add(binary.LittleEndian.Uint64(s.data[i:]), int(s.data[i+9]), paravirt, 0)
 			}
 		case s.name == ".retpoline_sites":
 			m.relative(&s, retpoline)

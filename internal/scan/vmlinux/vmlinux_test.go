@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -134,6 +135,22 @@ func TestRelocs(t *testing.T) {
 	}
 	if err := (&Image{}).splitRelocs(words(0, 1)); err == nil {
 		t.Error("one list alone is taken")
+	}
+}
+
+// TestParavirt reads a table whose last entry ends where its use does.
+func TestParavirt(t *testing.T) {
+	const base = 0xffffffff81000000
+	text := bytes.Repeat([]byte{0x55}, 64)
+	table := binary.LittleEndian.AppendUint64(nil, base+8)
+	table = append(table, 1, 7, 0, 0, 0, 0, 0, 0)
+	table = append(binary.LittleEndian.AppendUint64(table, base+32), 1, 6)
+	m := &Image{Base: base, Text: text, sections: []section{{".text", base, text, true}, {".parainstructions", base + 4096, table, false}}}
+	if err := m.findSites(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []site{{8, 7, paravirt, 0}, {32, 6, paravirt, 0}}; !slices.Equal(m.sites, want) {
+		t.Errorf("%+v, want %+v", m.sites, want)
 	}
 }
 
