@@ -192,3 +192,18 @@ func TestSeries(t *testing.T) {
 		}
 	}
 }
+
+func TestUnprovenProcessor(t *testing.T) {
+	dir := t.TempDir() + "/"
+	for _, c := range []struct {
+		file, text string
+		bad        bool
+	}{{"retbleed", "Not affected\n", false}, {"indirect_target_selection", "Mitigation: Aligned branch/return thunks\n", true}, {"indirect_target_selection", "Not affected\n", false}, {"retbleed", "Mitigation: Stuffing\n", true}} {
+		if err := os.WriteFile(dir+c.file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := unprovenProcessor(dir); c.bad != (err != nil) {
+			t.Errorf("%s %q: %v", c.file, c.text, err)
+		}
+	}
+}
