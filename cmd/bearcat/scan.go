@@ -25,11 +25,12 @@ that one list of the kernel has and another lacks, code without a file, BPF
 programs and probes that change or hide things, doors for later.
 
 It looks twice and tells what it found both times, with the evidence, how sure
-that is and what to do. It changes nothing.
+that is and what to do. It changes nothing. The check kernel-text, which
+unpacks the whole kernel, is made only when --only names it.
 
 The exit code is 0 where nothing was found, 1 where something was, and 2 where
 a check could not be made and nothing was found.`,
-		Example: "  bearcat scan\n  bearcat scan --only hidden-process,hidden-module\n  bearcat scan --json | jq -r '.findings[].what'",
+		Example: "  bearcat scan\n  bearcat scan --only hidden-process,hidden-module\n  bearcat scan --only kernel-text\n  bearcat scan --json | jq -r '.findings[].what'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if list {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -15,12 +16,20 @@ import (
 // shows one process and another view of it, goes back, and ends.
 func TestTopOnATerminal(t *testing.T) {
 	guest.Once(t)
-	busy := exec.Command("sh", "-c", "while :; do :; done")
+	// in a namespace of its own: lines of others may name it as who ran in their place
+	busy := exec.Command("unshare", "-n", "sh", "-c", "while :; do :; done")
 	if err := busy.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = busy.Process.Kill(); _ = busy.Wait() })
 	pid := strconv.Itoa(busy.Process.Pid)
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if comm, _ := os.ReadFile("/proc/" + pid + "/comm"); string(comm) == "sh\n" {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("unshare has not become a shell, but is %q", comm)
+		}
+	}
 	terminal, other := pty(t)
 	cmd := command(t, "bearcat", "top", "cpu", "--interval", "200ms", "--netns", pid)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal

@@ -40,30 +40,52 @@ int back(const char *text, const void *param)
 
 void cleanup_module(void) {}
 
-asm(".section .modinfo,\"a\"\n"
-    ".asciz \"license=GPL\"\n.asciz \"name=standin\"\n.asciz \"retpoline=Y\"\n.asciz \"vermagic=" VERMAGIC "\"\n"
-    ".section __versions,\"a\"\n.incbin \"versions\"\n"
-    ".section .gnu.linkonce.this_module,\"aw\"\n.balign 64\n"
-    ".globl __this_module\n__this_module:\n"
-    ".org NAME\n.asciz \"standin\"\n.org INIT\n.quad init_module\n.org EXIT\n.quad cleanup_module\n.org SIZE\n"
-    /* struct kernel_param_ops and struct kernel_param */
+asm(/* struct kernel_param_ops and struct kernel_param */
     ".data\n.balign 8\nops: .quad 0, back, 0, 0\n"
     ".section .rodata.str\nname: .asciz \"back\"\n"
     ".section __param,\"a\"\n.balign 8\n.quad name, __this_module, ops\n.word 0200\n.byte -1, 0\n.long 0\n.quad 0\n"
     ".text\n");
 `
 
-// loadHidden builds a module that takes itself out of the list of modules, and loads it. It
-// needs no headers of the kernel: the layout of struct module is in its BTF, and what the
-// kernel compares of versions comes from a module of its own. It gives no name where the
-// guest's kernel has no such module.
+// moduleCode is what every module has.
+const moduleCode = `
+asm(".section .modinfo,\"a\"\n"
+    ".asciz \"license=GPL\"\n.asciz \"name=" MODULE "\"\n.asciz \"retpoline=Y\"\n.asciz \"vermagic=" VERMAGIC "\"\n"
+    ".section __versions,\"a\"\n.incbin \"versions\"\n"
+    ".section .gnu.linkonce.this_module,\"aw\"\n.balign 64\n"
+    ".globl __this_module\n__this_module:\n"
+    ".org NAME\n.asciz \"" MODULE "\"\n.org INIT\n.quad init_module\n.org EXIT\n.quad cleanup_module\n.org SIZE\n"
+    ".text\n");
+`
+
+// loadHidden loads a module that takes itself out of the list of modules. It gives no name
+// where none can be built.
 func loadHidden(t *testing.T) string {
 	t.Helper()
 	const name = "standin"
+	if !loadModule(t, name, hiddenCode) {
+		return ""
+	}
+	t.Cleanup(func() {
+		if err := os.WriteFile("/sys/module/"+name+"/parameters/back", []byte("1"), 0); err != nil {
+			t.Errorf("putting the module back: %v", err)
+		}
+	})
+	if list, err := os.ReadFile("/proc/modules"); err != nil || strings.Contains(string(list), name+" ") {
+		t.Errorf("the module does not hide: %v", err)
+	}
+	return name
+}
+
+// loadModule builds a module, and loads it until the test's end. It needs no headers of the
+// kernel: the layout of struct module is in its BTF, and what the kernel compares of versions
+// comes from a module of its own. It reports false where the guest's kernel has no such module.
+func loadModule(t *testing.T, name, code string) bool {
+	t.Helper()
 	path, err := exec.Command("modinfo", "-n", "dummy").Output()
 	if err != nil {
-		t.Logf("there is no module whose versions could be taken, so none that hides is built: %v", err)
-		return ""
+		t.Logf("there is no module whose versions could be taken, so %s is not built: %v", name, err)
+		return false
 	}
 	dir := t.TempDir()
 	magic, err := exec.Command("modinfo", "-F", "vermagic", "dummy").Output()
@@ -71,7 +93,8 @@ func loadHidden(t *testing.T) string {
 		t.Fatal(err)
 	}
 	takeVersions(t, strings.TrimSpace(string(path)), dir)
-	if err := os.WriteFile(filepath.Join(dir, name+".c"), []byte(moduleLayout(t, strings.TrimRight(string(magic), "\n"))+hiddenCode), 0o644); err != nil {
+	code = moduleLayout(t, strings.TrimRight(string(magic), "\n")) + fmt.Sprintf("#define MODULE %q\n", name) + code + moduleCode
+	if err := os.WriteFile(filepath.Join(dir, name+".c"), []byte(code), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	gcc := exec.Command("gcc", "-O1", "-c", "-ffreestanding", "-fno-pic", "-fno-pie", "-mcmodel=kernel", "-mno-red-zone", "-mno-sse",
@@ -85,17 +108,11 @@ func loadHidden(t *testing.T) string {
 		t.Fatalf("loading the module: %v: %s: %s", err, out, log[max(0, len(log)-1000):])
 	}
 	t.Cleanup(func() {
-		if err := os.WriteFile("/sys/module/"+name+"/parameters/back", []byte("1"), 0); err != nil {
-			t.Errorf("putting the module back: %v", err)
-		}
 		if out, err := exec.Command("rmmod", name).CombinedOutput(); err != nil {
 			t.Errorf("unloading the module: %v: %s", err, out)
 		}
 	})
-	if list, err := os.ReadFile("/proc/modules"); err != nil || strings.Contains(string(list), name+" ") {
-		t.Errorf("the module does not hide: %v", err)
-	}
-	return name
+	return true
 }
 
 // takeVersions copies what the kernel compares of versions from one of its modules.

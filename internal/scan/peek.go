@@ -1,23 +1,31 @@
 package scan
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/rlimit"
 )
 
-// peekLen is the most that one run of the program copies.
-const peekLen = 4095
+// peekLen is the most that one run of the program copies; textLen that of one that reads much.
+const (
+	peekLen = 4095
+	textLen = 64 << 10
+)
 
 // peek reads the kernel's memory, by a BPF program that is run and attached to nothing.
 type peek struct {
 	prog  *ebpf.Program
 	out   *ebpf.Map
 	types *btf.Spec
+	most  int
+	buf   []byte
 }
 
 // peeked is what the program writes: the address of the task_struct of the thread that
@@ -25,17 +33,21 @@ type peek struct {
 type peeked struct {
 	Task   uint64
 	Result int64
-	Bytes  [peekLen + 1]byte
+	Bytes  []byte
 }
 
-// newPeek loads the program. A kernel that is locked down refuses.
-func newPeek() (*peek, error) {
-	p := &peek{}
+// newPeek loads the program, which copies up to most bytes. A kernel that is locked down
+// refuses.
+func newPeek(most int) (*peek, error) {
+	room := 1 << bits.Len(uint(most)) // a mask bounds lengths
+	// kernels before 5.11 count maps as locked memory; where the limit stays the map says so
+	_ = rlimit.RemoveMemlock()
+	p := &peek{most: most, buf: make([]byte, 16+room)}
 	var err error
 	if p.types, err = btf.LoadKernelSpec(); err != nil {
 		return nil, fmt.Errorf("the kernel does not tell its types: %w", err)
 	}
-	p.out, err = ebpf.NewMap(&ebpf.MapSpec{Name: "peeked", Type: ebpf.Array, KeySize: 4, ValueSize: 16 + peekLen + 1, MaxEntries: 1})
+	p.out, err = ebpf.NewMap(&ebpf.MapSpec{Name: "peeked", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(16 + room), MaxEntries: 1})
 	if err != nil {
 		return nil, fmt.Errorf("making a map to read the kernel's memory into: %w", err)
 	}
@@ -52,7 +64,7 @@ func newPeek() (*peek, error) {
 		// the arguments of the run: an address and a length
 		asm.LoadMem(asm.R3, asm.R6, 0, asm.DWord),
 		asm.LoadMem(asm.R2, asm.R6, 8, asm.DWord),
-		asm.And.Imm(asm.R2, peekLen),
+		asm.And.Imm(asm.R2, int32(room-1)),
 		asm.Mov.Reg(asm.R1, asm.R7), asm.Add.Imm(asm.R1, 16),
 		asm.FnProbeReadKernel.Call(),
 		asm.StoreMem(asm.R7, 8, asm.R0, asm.DWord),
@@ -77,7 +89,7 @@ func (p *peek) close() {
 
 // read copies n bytes from an address.
 func (p *peek) read(addr uint64, n int) ([]byte, error) {
-	if n < 0 || n > peekLen {
+	if n < 0 || n > p.most {
 		return nil, fmt.Errorf("%d bytes are more than can be read at once", n)
 	}
 	got, err := p.run(addr, n)
@@ -87,18 +99,17 @@ func (p *peek) read(addr uint64, n int) ([]byte, error) {
 	if got.Result != 0 {
 		return nil, fmt.Errorf("the kernel's memory at %#x cannot be read: error %d", addr, got.Result)
 	}
-	return got.Bytes[:n], nil
+	return bytes.Clone(got.Bytes[:n]), nil
 }
 
 func (p *peek) run(addr uint64, n int) (*peeked, error) {
 	if _, err := p.prog.Run(&ebpf.RunOptions{Context: struct{ Addr, Len uint64 }{addr, uint64(n)}}); err != nil {
 		return nil, fmt.Errorf("running the program that reads the kernel's memory: %w", err)
 	}
-	got := &peeked{}
-	if err := p.out.Lookup(uint32(0), got); err != nil {
+	if err := p.out.Lookup(uint32(0), &p.buf); err != nil {
 		return nil, fmt.Errorf("reading what the program found: %w", err)
 	}
-	return got, nil
+	return &peeked{binary.NativeEndian.Uint64(p.buf), int64(binary.NativeEndian.Uint64(p.buf[8:])), p.buf[16:]}, nil
 }
 
 // pointer reads the pointer at an address.

@@ -70,6 +70,7 @@ func Checks() []Check {
 		{"redirected-function", "functions of the kernel that ftrace leads to code of modules, or to code that nobody knows", redirectedFunctions},
 		{"kernel-table", "system calls, and operations of /proc and its lists, that lead outside the kernel's code", kernelTables},
 		{"interrupt-table", "interrupts that lead outside the kernel's code", interruptGates},
+		{"kernel-text", "code of the kernel that is not as the image has it that it was started from (made only when named)", changedText},
 		{"listing-hook", "probes on functions that list files, processes and connections", listingHooks},
 		{"sniffer", "packet sockets of programs that are none of the usual ones, and devices that take all packets", sniffers},
 		{"root-account", "accounts beside root with user id 0", rootAccounts},
@@ -92,6 +93,7 @@ type Host struct {
 	modsOf    *host.Modules
 	imageOf   *image
 	peekOf    *peek
+	boot      *bootImage
 	// soon says that the look is for Soon.
 	soon bool
 	// notes say what was not looked at, by design of the kernel and not by a failure.
@@ -136,7 +138,7 @@ func (h *Host) files() ([]task.File, error) {
 // peek is what reads the kernel's memory, loaded once.
 func (h *Host) peek() (*peek, error) {
 	if h.peekOf == nil {
-		p, err := newPeek()
+		p, err := newPeek(peekLen)
 		if err != nil {
 			return nil, err
 		}
@@ -155,7 +157,10 @@ func (h *Host) close() {
 }
 
 // ofKernel are the checks that look at no process.
-var ofKernel = []string{"bpf-program", "hidden-module", "unpackaged-module", "redirected-function", "kernel-table", "interrupt-table", "listing-hook"}
+var ofKernel = []string{"bpf-program", "hidden-module", "unpackaged-module", "redirected-function", "kernel-table", "interrupt-table", "kernel-text", "listing-hook"}
+
+// costly are the checks that take seconds or much memory, and are made only when named.
+var costly = []string{"kernel-text"}
 
 // look begins a look for checks, with a snapshot of the processes if any is about those.
 func look(checks []Check) (*Host, error) {
@@ -186,7 +191,7 @@ type Report struct {
 // Pause lies between the two looks.
 const Pause = 300 * time.Millisecond
 
-// Run makes the checks of the given names, or all, and looks twice.
+// Run makes the checks of the given names, or all but the costly ones, and looks twice.
 func Run(ctx context.Context, only []string) (*Report, error) { return run(ctx, only, false) }
 
 // Soon is Run for whoever wants an answer soon, again and again: it does not read the
@@ -200,7 +205,9 @@ func run(ctx context.Context, only []string, soon bool) (*Report, error) {
 		return nil, err
 	}
 	begun := time.Now()
-	first, _, _, err := once(checks, soon)
+	boot := &bootImage{}
+	defer boot.close()
+	first, _, _, err := once(checks, soon, boot)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +217,7 @@ func run(ctx context.Context, only []string, soon bool) (*Report, error) {
 		return nil, ctx.Err()
 	case <-time.After(Pause):
 	}
-	second, skipped, notes, err := once(checks, soon)
+	second, skipped, notes, err := once(checks, soon, boot)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +229,7 @@ func run(ctx context.Context, only []string, soon bool) (*Report, error) {
 func chosen(only []string) ([]Check, error) {
 	all := Checks()
 	if len(only) == 0 {
-		return all, nil
+		return slices.DeleteFunc(all, func(c Check) bool { return slices.Contains(costly, c.Name) }), nil
 	}
 	var out []Check
 	names := make([]string, len(all))
@@ -244,12 +251,12 @@ func chosen(only []string) ([]Check, error) {
 }
 
 // once makes one look.
-func once(checks []Check, soon bool) ([]Finding, []Skipped, []string, error) {
+func once(checks []Check, soon bool, boot *bootImage) ([]Finding, []Skipped, []string, error) {
 	h, err := look(checks)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	h.soon = soon
+	h.soon, h.boot = soon, boot
 	defer h.close()
 	var found []Finding
 	var skipped []Skipped

@@ -264,7 +264,11 @@ func TestStandIns(t *testing.T) {
 
 	probeListing(t)
 
-	found, skipped, _, err := once(Checks(), false)
+	checks, err := chosen(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, skipped, _, err := once(checks, false, &bootImage{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,7 +160,7 @@ func TestBothLooks(t *testing.T) {
 }
 
 func TestChosen(t *testing.T) {
-	if all, err := chosen(nil); err != nil || len(all) != len(Checks()) {
+	if all, err := chosen(nil); err != nil || len(all) != len(Checks())-len(costly) || slices.ContainsFunc(all, func(c Check) bool { return c.Name == "kernel-text" }) {
 		t.Errorf("%d checks, %v", len(all), err)
 	}
 	if one, err := chosen([]string{"preload"}); err != nil || len(one) != 1 {
@@ -181,6 +181,29 @@ func TestChosen(t *testing.T) {
 		names[c.Name] = true
 		if !strings.Contains(string(page), "### "+c.Name+"\n") {
 			t.Errorf("docs/scan.md does not describe %s", c.Name)
+		}
+	}
+}
+
+func TestSeries(t *testing.T) {
+	for release, want := range map[string]string{"6.12.117+deb13-amd64": "6.12", "7.3-rc1": "7.3", "5.10.0-46-cloud-amd64": "5.10", "6": "6."} {
+		if got := series(release); got != want {
+			t.Errorf("%s is of %s, want %s", release, got, want)
+		}
+	}
+}
+
+func TestUnprovenProcessor(t *testing.T) {
+	dir := t.TempDir() + "/"
+	for _, c := range []struct {
+		file, text string
+		bad        bool
+	}{{"retbleed", "Not affected\n", false}, {"indirect_target_selection", "Mitigation: Aligned branch/return thunks\n", true}, {"indirect_target_selection", "Not affected\n", false}, {"retbleed", "Mitigation: Stuffing\n", true}} {
+		if err := os.WriteFile(dir+c.file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := unprovenProcessor(dir); c.bad != (err != nil) {
+			t.Errorf("%s %q: %v", c.file, c.text, err)
 		}
 	}
 }

@@ -23,6 +23,8 @@ type image struct {
 	calls, modules uint64
 	// addresses of the table of interrupts, and of the handlers that it has at the start
 	gates, early uint64
+	// patched are places of ftrace's own code that the kernel changes without a table
+	patched map[uint64]bool
 	// symbols has a symbol of each module that has any
 	symbols map[string]string
 }
@@ -58,7 +60,7 @@ var lastImage atomic.Pointer[image]
 
 // readImage reads the kernel's symbols.
 func readImage(path string) (*image, error) {
-	k := &image{symbols: map[string]string{}}
+	k := &image{symbols: map[string]string{}, patched: map[uint64]bool{}}
 	err := kernel.EachSymbol(path, func(s *kernel.SymbolLine) bool {
 		if len(s.Module) > 0 {
 			k.ofModule(s)
@@ -88,6 +90,8 @@ func (k *image) ofKernel(s *kernel.SymbolLine) {
 		k.gates = s.Addr
 	case "early_idt_handler_array":
 		k.early = s.Addr
+	case "ftrace_call", "ftrace_regs_call", "ftrace_graph_call":
+		k.patched[s.Addr] = true
 	}
 }
 

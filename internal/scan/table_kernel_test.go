@@ -18,7 +18,7 @@ func TestOperations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := newPeek()
+	p, err := newPeek(peekLen)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func (b *boot) path(name string) string { return filepath.Join(b.run, name) }
 
 func (b *boot) spec(modules string) spec.Spec {
 	s := spec.Spec{
-		Kernel: b.Kernel, Command: b.Command, Dir: b.Dir, ModuleTree: modules,
+		Kernel: b.Kernel, Command: b.Command, Dir: b.Dir, ModuleTree: modules, Image: b.tree.Image(),
 		Modules: b.Modules, Writable: b.Writable, HostTmp: b.HostTmp,
 		Env: append([]string{"USER=root"}, b.Env...),
 	}

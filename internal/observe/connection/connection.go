@@ -88,7 +88,9 @@ func (t *Tracer) open(o Options) error {
 	choose := uint8(0)
 	if t.g.choose = o.Choice.Some(); t.g.choose {
 		choose = 1
-		if err := o.Choice.Set(spec); err != nil {
+		choice := o.Choice
+		choice.Net = 0 // which these programs choose by themselves
+		if err := choice.Set(spec); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,9 @@ func (t *Tracer) open(o Options) error {
 		return err
 	}
 	if o.Choice.Some() {
-		if err := o.Choice.Set(spec); err != nil {
+		choice := o.Choice
+		choice.Net = 0 // which these programs choose by themselves
+		if err := choice.Set(spec); err != nil {
 			return err
 		}
 	}

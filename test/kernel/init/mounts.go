@@ -95,6 +95,12 @@ func laterMounts(s spec.Spec) error {
 	if err := mount(s.ModuleTree, "/lib/modules/"+release, "", unix.MS_BIND, ""); err != nil {
 		note("%v", err)
 	}
+	image := "/boot/vmlinuz-" + release
+	if err := os.MkdirAll("/boot", 0o755); err != nil {
+		note("making /boot: %v", err)
+	} else if err := os.Symlink(s.Image, image); err != nil && !os.IsExist(err) {
+		note("linking %s: %v", image, err)
+	}
 	if s.Writable != "" {
 		return mount(spec.ShareWrite, s.Writable, "virtiofs", 0, "")
 	}

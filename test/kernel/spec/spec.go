@@ -36,6 +36,8 @@ type Spec struct {
 	Dir string
 	// ModuleTree is the machine's directory to show as /lib/modules/RELEASE.
 	ModuleTree string
+	// Image is the machine's file of the kernel, to show as /boot/vmlinuz-RELEASE.
+	Image string
 	// Modules are loaded before the command starts.
 	Modules []string
 	// Writable is a directory of the machine that the guest may write, or "".
