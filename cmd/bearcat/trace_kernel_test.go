@@ -188,3 +188,16 @@ func TestTraceSaysWhatTheFirewallDoes(t *testing.T) {
 		}
 	}
 }
+
+// TestChoicesTogether gives observers of packets and files a process and its network
+// namespace at once.
+func TestChoicesTogether(t *testing.T) {
+	guest.Once(t)
+	pid := strconv.Itoa(os.Getpid())
+	for _, view := range []string{"trace packet", "trace tcp", "trace io", "drops"} {
+		args := append(strings.Fields(view), "--pid", pid, "--netns", pid, "--for", "50ms")
+		if out, err := command(t, "bearcat", args...).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", view, err, out)
+		}
+	}
+}

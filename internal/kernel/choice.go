@@ -29,6 +29,12 @@ type Choice struct {
 // Some tells whether some tasks are chosen, and not all. Net is not looked at.
 func (c Choice) Some() bool { return c.Pid != 0 || c.Comm != "" || c.Scope.Kind != ScopeHost }
 
+// Tasks is the choice without the namespace, for programs that choose it by themselves.
+func (c Choice) Tasks() Choice {
+	c.Net = 0
+	return c
+}
+
 // Check refuses what cannot be chosen.
 func (c Choice) Check() error {
 	if len(c.Comm) > CommMax {

@@ -88,9 +88,7 @@ func (t *Tracer) open(o Options) error {
 	choose := uint8(0)
 	if t.g.choose = o.Choice.Some(); t.g.choose {
 		choose = 1
-		choice := o.Choice
-		choice.Net = 0 // which these programs choose by themselves
-		if err := choice.Set(spec); err != nil {
+		if err := o.Choice.Tasks().Set(spec); err != nil {
 			return err
 		}
 	}

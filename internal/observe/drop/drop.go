@@ -189,7 +189,7 @@ func (r *Result) load(t *kernel.Transport, types *btf.Spec, o Options, reasons b
 	choose := uint8(0)
 	if r.Chosen {
 		choose = 1
-		if err := o.Choice.Set(spec); err != nil {
+		if err := o.Choice.Tasks().Set(spec); err != nil {
 			return nil, err
 		}
 	}

@@ -82,9 +82,7 @@ func (t *Tracer) open(o Options) error {
 		return err
 	}
 	if o.Choice.Some() {
-		choice := o.Choice
-		choice.Net = 0 // which these programs choose by themselves
-		if err := choice.Set(spec); err != nil {
+		if err := o.Choice.Tasks().Set(spec); err != nil {
 			return err
 		}
 	}
