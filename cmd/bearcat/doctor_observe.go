@@ -23,18 +23,24 @@ var observerSources = []func() ([]kernel.Observer, error){
 // checkObservers says of each observer from which sources it works here.
 func checkObservers() []kernel.Check {
 	var out []kernel.Check
+	limited := func(err error) {
+		out = append(out, kernel.Check{Name: "observers", State: kernel.Limited, Detail: fmt.Sprintf("some are not known: %v", err), Advice: "please report this with the kernel's version"})
+	}
+	var all []kernel.Observer
 	for _, sources := range observerSources {
-		all, err := sources()
-		if err == nil {
-			err = kernel.FindSources(all)
-		}
+		some, err := sources()
 		if err != nil {
-			out = append(out, kernel.Check{Name: "observers", State: kernel.Limited, Detail: fmt.Sprintf("some are not known: %v", err), Advice: "please report this with the kernel's version"})
+			limited(err)
 			continue
 		}
-		for _, o := range all {
-			out = append(out, o.Check())
-		}
+		all = append(all, some...)
+	}
+	if err := kernel.FindSources(all); err != nil {
+		limited(err)
+		return out
+	}
+	for _, o := range all {
+		out = append(out, o.Check())
 	}
 	return out
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"unsafe"
 
@@ -213,16 +212,16 @@ const absentFunction = 0xabcdef0
 // progLoadAttr is the part of union bpf_attr for BPF_PROG_LOAD.
 type progLoadAttr struct {
 	progType, insnCnt       uint32
-	insns, license          uintptr
+	insns, license          unsafe.Pointer
 	logLevel, logSize       uint32
-	logBuf                  uintptr
+	logBuf                  unsafe.Pointer
 	kernVersion, flags      uint32
 	name                    [16]byte
 	ifindex, attachType     uint32
 	btfFD, funcInfoRecSize  uint32
-	funcInfo                uintptr
+	funcInfo                unsafe.Pointer
 	funcInfoCnt, lineInfoSz uint32
-	lineInfo                uintptr
+	lineInfo                unsafe.Pointer
 	lineInfoCnt, attachTo   uint32
 	attachProg, _           uint32
 }
@@ -258,25 +257,22 @@ func (r *relocated) load(maps map[string]*ebpf.Map) (*ebpf.Program, error) {
 	}
 	defer types.Close()
 	license := append([]byte(r.spec.License), 0)
-	a := progLoadAttr{
-		btfFD: uint32(types.FD()), funcInfo: uintptr(unsafe.Pointer(unsafe.SliceData(functions))),
+	a := &progLoadAttr{
+		btfFD: uint32(types.FD()), funcInfo: unsafe.Pointer(unsafe.SliceData(functions)),
 		funcInfoRecSize: btf.FuncInfoSize, funcInfoCnt: uint32(len(functions)) / btf.FuncInfoSize,
 		progType: unix.BPF_PROG_TYPE_TRACING, insnCnt: uint32(code.Len() / asm.InstructionSize),
-		insns: uintptr(unsafe.Pointer(unsafe.SliceData(code.Bytes()))), license: uintptr(unsafe.Pointer(unsafe.SliceData(license))),
+		insns: unsafe.Pointer(unsafe.SliceData(code.Bytes())), license: unsafe.Pointer(unsafe.SliceData(license)),
 		flags: r.spec.Flags, attachType: unix.BPF_TRACE_ITER, attachTo: r.target,
 	}
 	copy(a.name[:len(a.name)-1], r.spec.Name)
 	var fd uintptr
 	errno := unix.EAGAIN
 	for range 5 { // a signal interrupts the check
-		fd, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&a)), unsafe.Sizeof(a))
+		fd, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(a)), unsafe.Sizeof(*a))
 		if errno != unix.EAGAIN {
 			break
 		}
 	}
-	runtime.KeepAlive(code)
-	runtime.KeepAlive(license)
-	runtime.KeepAlive(functions)
 	if errno != 0 {
 		return nil, errno
 	}

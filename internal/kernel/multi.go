@@ -36,11 +36,9 @@ func FexitMulti(types *btf.Spec) (ebpf.AttachType, error) {
 // link_create of union bpf_attr in include/uapi/linux/bpf.h).
 type linkCreateMulti struct {
 	prog, target, attachType, flags uint32
-	ids, cookies                    uint64 // addresses
+	ids, cookies                    unsafe.Pointer
 	count, _                        uint32
 }
-
-const bpfLinkCreate = 28
 
 // AttachMulti attaches a program of the type FexitMulti to functions, given by
 // their numbers in the kernel's types, with one link for all. The program is given
@@ -52,12 +50,9 @@ func AttachMulti(event, name string, stream uint8, prog *ebpf.Program, kind ebpf
 	cookies := slices.Repeat([]uint64{cookie}, len(functions))
 	attr := &linkCreateMulti{
 		prog: uint32(prog.FD()), attachType: uint32(kind),
-		ids: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(functions)))), count: uint32(len(functions)),
-		cookies: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(cookies)))),
+		ids: unsafe.Pointer(unsafe.SliceData(functions)), cookies: unsafe.Pointer(unsafe.SliceData(cookies)), count: uint32(len(functions)),
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, bpfLinkCreate, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
-	runtime.KeepAlive(functions)
-	runtime.KeepAlive(cookies)
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr))
 	runtime.KeepAlive(prog)
 	if errno != 0 {
 		return nil, fmt.Errorf("attaching %s for %s events to %d functions: %w", name, event, len(functions), errno)

@@ -247,7 +247,7 @@ func (t *text) page(addr uint64) (*page, error) {
 		return nil, err
 	}
 	base := t.image.Base + t.image.Delta()
-	pg := &page{addr: addr, off: int(from - base), run: bytes.Clone(run)}
+	pg := &page{addr: addr, off: int(from - base), run: run}
 	for _, d := range t.image.Compare(pg.off, pg.run, t.owner) {
 		if at := base + uint64(d.Off); at < addr+textPage && at >= addr && !t.known(at) {
 			pg.diffs = append(pg.diffs, d)
